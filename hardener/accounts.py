@@ -1,0 +1,213 @@
+"""The account a stage gets: one it has already, or a new one with fixed ids."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from hardener.stages import is_root
+from hardener.variables import expand
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hardener.settings import Settings
+    from hardener.shell import Command
+    from hardener.stages import StageFacts
+
+# How each family of distributions makes a group and a user with fixed ids.  Sources: BusyBox `adduser --help`
+# (Alpine, Wolfi), shadow's groupadd(8) and useradd(8) (Debian, RHEL, SUSE, Arch), passwd(5) and group(5) where an
+# image has a shell but no tool for it (UBI minimal, Amazon Linux).
+BUSYBOX = ("addgroup -g {gid} {group}", "adduser -D -u {uid} -G {group} {user}")
+SHADOW = ("groupadd --gid {gid} {group}", "useradd --uid {uid} --gid {group} --create-home {user}")
+FILES = (
+    "echo '{group}:x:{gid}:' >> /etc/group",
+    "echo '{user}:x:{uid}:{gid}::/home/{user}:/bin/sh' >> /etc/passwd",
+    "mkdir -p /home/{user}",
+    "chown {uid}:{gid} /home/{user}",
+)
+DIALECTS = {
+    "alpine": BUSYBOX, "wolfi": BUSYBOX, "debian": SHADOW, "rhel": SHADOW, "suse": SHADOW, "arch": SHADOW,
+    "shell": FILES,
+}  # fmt: skip
+# Images without a shell: nothing can be created there, numbers are all there is.
+WITHOUT_SHELL = frozenset(("scratch", "distroless"))
+# Distroless images bring this account in /etc/passwd, with a home (GoogleContainerTools/distroless, common/variables.bzl).
+DISTROLESS_ID = 65532
+
+
+class Account(NamedTuple):
+    """A user and its group; ids are ``None`` where only the names are known, names where only the ids are."""
+
+    user: str | None
+    group: str | None
+    uid: int | None
+    gid: int | None
+    exists: bool
+    """Whether the image has it without our doing."""
+
+    def written(self, style: str) -> str:
+        """Return the text for ``USER`` and ``--chown=``: ids by default, names with ``style`` ``"name"``."""
+        if self.user and (style == "name" or self.uid is None):
+            return f"{self.user}:{self.group}" if self.group else self.user
+        return f"{self.uid}:{self.gid}"
+
+
+class Made(NamedTuple):
+    """One account or group that the Dockerfile's own commands make."""
+
+    name: str
+    number: int | None
+    group: str | None
+    is_group: bool
+
+
+def made_accounts(facts: StageFacts) -> tuple[Made, ...]:
+    """Return the users and groups that the RUN steps of a stage's chain create, in order."""
+    return tuple(one for _, command in facts.run_commands for one in made_by(command))
+
+
+def made_by(command: Command) -> Iterator[Made]:
+    """Yield what one command creates, for ``useradd``, ``adduser``, ``groupadd`` and ``addgroup``."""
+    tool = command.name.rpartition("/")[2]
+    if tool not in ("useradd", "adduser", "groupadd", "addgroup"):
+        return
+    is_group = tool in ("groupadd", "addgroup")
+    number_flags = ("-g", "--gid") if is_group else ("-u", "--uid")
+    group_flags = () if is_group else ("-G", "--ingroup", "-g", "--gid")
+    # Options that take a word, of shadow, Debian's adduser and BusyBox together.
+    with_value = {
+        "-u", "--uid", "-g", "--gid", "-G", "--ingroup", "--groups", "-h", "--home", "-d", "--home-dir", "-s",
+        "--shell", "-c", "--comment", "--gecos", "-k", "--skel", "-p", "--password", "-b", "--base-dir", "-K",
+        "--key", "-e", "--expiredate", "-f", "--inactive",
+    }  # fmt: skip
+    words = [argument.text for argument in command.arguments]
+    number: int | None = None
+    group: str | None = None
+    names: list[str] = []
+    position = 0
+    while position < len(words):
+        word = words[position]
+        position += 1
+        if word is None or not word.startswith("-"):
+            names.append(word or "")
+            continue
+        flag, equals, value = word.partition("=")
+        following: str | None = value
+        if not equals and flag in with_value:
+            # BusyBox `-h DIR` and Debian's adduser `--home DIR` take a word; a missing one is a mistake anyway.
+            following = words[position] if position < len(words) else None
+            position += 1
+        if flag in number_flags and following and following.isdecimal():
+            number = int(following)
+        elif flag in group_flags and following:
+            group = following if group is None or flag in ("-g", "--gid") else group
+    if names and names[0]:
+        yield Made(names[0], number, group, is_group)
+
+
+def owners_named(facts: StageFacts) -> frozenset[str]:
+    """Return the non-root owners that the chain gives files to, by ``--chown=`` and by ``chown`` in a RUN."""
+    owners: set[str] = set()
+    for step in facts.steps:
+        if step.instruction.keyword in ("COPY", "ADD"):
+            owners |= {flag.value for flag in step.instruction.flags if flag.name == "chown" and flag.value}
+    for _, command in facts.run_commands:
+        if command.name == "chown":
+            plain = [word.text for word in command.arguments if not (word.text or "").startswith("-")]
+            owners |= {plain[0]} if plain and plain[0] else set()
+    expanded = {expand(owner, facts.variables) or "" for owner in owners}
+    return frozenset(owner.partition(":")[0] for owner in expanded if owner and not is_root(owner))
+
+
+def account_for(facts: StageFacts, family: str, settings: Settings) -> Account | None:
+    """Return the account a stage will run as; ``None`` where no account can be named for certain.
+
+    In this order: the base image's own default user where the Dockerfile only went back to root; the one
+    account that the Dockerfile itself gives files to; the numbers where nothing can be created; else a new one,
+    next to whatever ids and names are taken.
+    """
+    image = facts.image
+    if image is not None and image.user and not is_root(image.user):
+        return known_account(facts, image.user.partition(":")[0]) or Account(image.user, None, None, None, exists=True)
+    made = made_accounts(facts)
+    owners = owners_named(facts)
+    if len(owners) == 1:
+        return own_account(facts, made, next(iter(owners)))
+    if len(owners) > 1:
+        return None
+    if family == "distroless" and (settings.uid, settings.gid) == (5000, 5000):
+        return Account(None, None, DISTROLESS_ID, DISTROLESS_ID, exists=True)
+    if family in WITHOUT_SHELL:
+        return Account(None, None, settings.uid, settings.gid, exists=True)
+    return free_account(facts, made, settings)
+
+
+def known_account(facts: StageFacts, name: str) -> Account | None:
+    """Return an account of the base image by its name or its uid."""
+    for user in facts.image.users if facts.image else ():
+        if name in (user.name, str(user.uid)):
+            return Account(user.name, None, user.uid, user.gid, exists=True)
+    return None
+
+
+def own_account(facts: StageFacts, made: tuple[Made, ...], owner: str) -> Account | None:
+    """Return the account that the Dockerfile prepared and never used, ``None`` if it is nowhere to be found."""
+    if owner.isdecimal():
+        by_number = [one for one in made if not one.is_group and one.number == int(owner)]
+        return Account(by_number[0].name if by_number else None, None, int(owner), int(owner), exists=True)
+    for one in made:
+        if one.name == owner and not one.is_group:
+            gid = one.number
+            if one.group is not None:
+                gid = int(one.group) if one.group.isdecimal() else group_number(made, one.group)
+            if one.number is not None and gid is not None:
+                return Account(owner, one.group or owner, one.number, gid, exists=True)
+            return Account(owner, None, None, None, exists=True)
+    return known_account(facts, owner)
+
+
+def group_number(made: tuple[Made, ...], name: str) -> int | None:
+    """Return the id that the Dockerfile gave a group."""
+    return next((one.number for one in made if one.is_group and one.name == name), None)
+
+
+def free_account(facts: StageFacts, made: tuple[Made, ...], settings: Settings) -> Account:
+    """Return the configured account, moved to the next free id or name where the image has that one already.
+
+    An account of the configured name (or that name and a digit) with ids fixed from the configured ones upwards
+    serves as it is: it is what an earlier run made.
+    """
+    for one in made:
+        gid = group_number(made, one.group) if one.group else None
+        ours = one.name.removeprefix(settings.user) if one.name.startswith(settings.user) else "-"
+        if not one.is_group and ours.strip("0123456789") == "" and gid is not None and gid >= settings.gid:
+            if one.number is not None and one.number >= settings.uid:
+                return Account(one.name, one.group, one.number, gid, exists=True)
+    users = {one.name: one.number for one in made if not one.is_group}
+    groups = {one.name: one.number for one in made if one.is_group}
+    for known in facts.image.users if facts.image else ():
+        users[known.name] = known.uid
+        groups[known.name] = known.gid
+    return Account(
+        free_name(settings.user, users),
+        free_name(settings.group, groups),
+        free_number(settings.uid, users),
+        free_number(settings.gid, groups),
+        exists=False,
+    )
+
+
+def free_name(name: str, taken: dict[str, int | None]) -> str:
+    """Return ``name``, or ``name2``, ``name3``, ... where it is taken."""
+    candidate, count = name, 1
+    while candidate in taken:
+        count += 1
+        candidate = f"{name}{count}"
+    return candidate
+
+
+def free_number(number: int, taken: dict[str, int | None]) -> int:
+    """Return ``number`` or the next one above it that is not taken."""
+    while number in taken.values():
+        number += 1
+    return number

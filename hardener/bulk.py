@@ -1,0 +1,104 @@
+"""Many Dockerfiles: each one a result or a failure of its own; one that cannot be read never stops the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hardener.discovery import find_dockerfiles
+from hardener.dockerfile import ParseError
+from hardener.edit import EditConflict
+from hardener.pipeline import Result, SelfCheckError, harden
+from hardener.project import Project, UnsafePath, open_project, project_from_bytes, project_root
+from hardener.settings import ConfigurationError, settings_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+REPORT = "this is a fault of harden; nothing was changed; please report it with this file"
+
+
+@dataclass(frozen=True)
+class Hardened:
+    """One Dockerfile that could be read: its path as the user would write it, and its result."""
+
+    name: str
+    result: Result
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One file that could not be read or hardened: its path, the 1-based line (0: the file as such), and why."""
+
+    name: str
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        where = f"{self.name}:{self.line}" if self.line else self.name
+        return f"{where}: {self.message}"
+
+
+def harden_paths(
+    paths: Iterable[Path], overrides: Mapping[str, Any] | None = None
+) -> Iterator[Hardened | Failure]:
+    """Harden every Dockerfile among and below ``paths``; nothing is written.
+
+    ``overrides`` are fields of ``Settings`` that win over the configuration files.
+    """
+    for path in paths:
+        if path.is_dir():
+            root = project_root(path.absolute())
+            found = False
+            for file in find_dockerfiles(path.absolute()):
+                found = True
+                yield harden_file(file, root, overrides or {})
+            if not found:
+                yield Failure(str(path), 0, "no Dockerfile or Containerfile is below this folder")
+        else:
+            yield harden_file(path.absolute(), None, overrides or {})
+
+
+def harden_file(file: Path, root: Path | None, overrides: Mapping[str, Any]) -> Hardened | Failure:
+    """Harden one Dockerfile on disk; every error of the input becomes a ``Failure``."""
+    name = shown(file)
+    try:
+        project = open_project(file, root)
+        settings = settings_for(file.parent, overrides)
+    except FileNotFoundError:
+        return Failure(name, 0, "there is no such file")
+    except OSError as error:
+        return Failure(name, 0, f"cannot be read: {error.strerror or error}")
+    except (UnsafePath, ConfigurationError) as error:
+        return Failure(name, 0, str(error))
+    return harden_one(name, project, settings)
+
+
+def harden_stream(data: bytes, overrides: Mapping[str, Any]) -> Hardened | Failure:
+    """Harden the bytes of standard input."""
+    try:
+        settings = settings_for(Path.cwd(), overrides)
+    except ConfigurationError as error:
+        return Failure("<stdin>", 0, str(error))
+    return harden_one("<stdin>", project_from_bytes(data), settings)
+
+
+def harden_one(name: str, project: Project, settings: Any) -> Hardened | Failure:
+    """Run the pipeline over one project."""
+    try:
+        return Hardened(name, harden(project, settings))
+    except ParseError as error:
+        return Failure(name, error.line, str(error))
+    except (SelfCheckError, EditConflict) as error:
+        return Failure(name, 0, f"{error}; {REPORT}")
+    except Exception as error:  # noqa: BLE001  one file must never stop the others, nor show a traceback
+        return Failure(name, 0, f"{type(error).__name__}: {error}; {REPORT}")
+
+
+def shown(file: Path) -> str:
+    """Return a path as a user would write it: relative to the current folder where it is below it."""
+    try:
+        return str(file.relative_to(Path.cwd()))
+    except ValueError:
+        return str(file)

@@ -1,0 +1,157 @@
+"""The command line: reads options, calls the library, prints, and chooses the exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hardener import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hardener.bulk import Failure, Hardened
+
+EXAMPLES = """\b
+Examples:
+  harden Dockerfile                 print the hardened Dockerfile
+  harden . --diff                   show a patch for every Dockerfile below this folder
+  harden . --diff | git apply       and apply it
+  harden Dockerfile --in-place      write it
+  harden . --check                  exit with 1 if anything would change, e.g. in CI
+  harden - < Dockerfile             from standard input to standard output
+
+\b
+Exit codes: 0 done or nothing to do, 1 --check found something to change, 2 a file could not be read.
+Leave something alone: `# harden: ignore` or `# harden: ignore=move_port` above a line (at the top: whole file).
+"""
+
+
+@click.command(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog=EXAMPLES,
+)
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--diff", "mode", flag_value="diff", help="Show a unified diff that `git apply` takes.")
+@click.option("--in-place", "mode", flag_value="write", help="Write the hardened files.")
+@click.option("--check", "mode", flag_value="check", help="Only say what would change; exit 1 if anything would.")
+@click.option("--select", metavar="FIXER,...", help="Run only these fixers.")
+@click.option("--ignore", metavar="FIXER,...", help="Run all fixers but these.")
+@click.option("--uid", type=click.IntRange(1, 2**31 - 1), help="User id of the new user.  [default: 5000]")
+@click.option("--gid", type=click.IntRange(1, 2**31 - 1), help="Group id of the new group.  [default: 5000]")
+@click.option("--user", metavar="NAME", help="Name of the new user.  [default: appuser]")
+@click.option("--group", metavar="NAME", help="Name of the new group.  [default: appgroup]")
+@click.option(
+    "--user-style",
+    type=click.Choice(["numeric", "name"]),
+    help="Write USER and --chown as 5000:5000 or as appuser:appgroup.  [default: numeric]",
+)
+@click.option("--port", "ports", multiple=True, metavar="OLD=NEW", help="Where a port below 1024 goes.  [80=8080]")
+@click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+@click.option("-v", "--verbose", is_flag=True, help="Print the reason of every change.")
+@click.version_option(__version__, prog_name="harden")
+def main(paths: tuple[str, ...], mode: str | None, *, quiet: bool, verbose: bool, **options: Any) -> None:
+    """Rewrite Dockerfiles so that their containers run as a non-root user.
+
+    PATH is a Dockerfile, a folder (every Dockerfile and Containerfile below it, without those that Git ignores), or
+    - for standard input.  Without an option the hardened file is printed; nothing is written.  What became of each
+    image (switched, already, manual) is said on standard error.
+    """
+    from hardener.settings import ConfigurationError  # noqa: PLC0415  --help and --version need none of it
+
+    try:
+        overrides = overrides_from(options)
+    except ConfigurationError as error:
+        raise click.UsageError(str(error)) from error
+    failed = changed = False
+    for one in results(paths, overrides):
+        status = show(one, mode, quiet=quiet, verbose=verbose)
+        failed = failed or status == "failed"
+        changed = changed or status == "changed"
+    sys.exit(2 if failed else int(changed and mode == "check"))
+
+
+def overrides_from(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of ``Settings`` that were given on the command line."""
+    from hardener.settings import fixer_names, port_mapping  # noqa: PLC0415
+
+    chosen = {name: value for name, value in options.items() if value}
+    for name in ("select", "ignore"):
+        if name in chosen:
+            names = tuple(one.strip().replace("-", "_") for one in chosen[name].split(",") if one.strip())
+            chosen[name] = fixer_names(names, f"--{name}")
+    if "ports" in chosen:
+        chosen["ports"] = port_mapping(chosen["ports"], "--port")
+    return chosen
+
+
+def results(paths: tuple[str, ...], overrides: dict[str, Any]) -> Iterator[Hardened | Failure]:
+    """Yield the outcome of every path, in order."""
+    from hardener.bulk import harden_paths, harden_stream  # noqa: PLC0415
+
+    for path in paths:
+        if path == "-":
+            yield harden_stream(sys.stdin.buffer.read(), overrides)
+        else:
+            yield from harden_paths([Path(path)], overrides)
+
+
+def show(one: Hardened | Failure, mode: str | None, *, quiet: bool, verbose: bool) -> str:
+    """Print or write one outcome and return ``failed``, ``changed`` or ``same``."""
+    from hardener import report  # noqa: PLC0415
+    from hardener.bulk import Failure  # noqa: PLC0415
+
+    if isinstance(one, Failure):
+        click.echo(f"error: {one}", err=True)
+        return "failed"
+    result = one.result
+    if mode == "write" and result.changed:
+        failure = write(one)
+        if failure is not None:
+            click.echo(f"error: {failure}", err=True)
+            return "failed"
+    if mode is None:
+        output(result.after.dockerfile.data)
+    elif mode == "diff":
+        output(coloured(report.unified_diff(result)))
+    if not quiet:
+        for line in report.summary(result, one.name):
+            click.echo(line, err=True)
+    if verbose:
+        for line in report.details(result, one.name):
+            click.echo(f"  {line}", err=True)
+    return "changed" if result.changed else "same"
+
+
+def write(one: Hardened) -> Failure | None:
+    """Write one result; an error of the file system becomes a ``Failure``."""
+    from hardener.bulk import Failure  # noqa: PLC0415
+    from hardener.project import UnsafePath  # noqa: PLC0415
+    from hardener.writing import write as write_files  # noqa: PLC0415
+
+    try:
+        write_files(one.result)
+    except OSError as error:
+        return Failure(one.name, 0, f"cannot be written: {error.strerror or error}")
+    except UnsafePath as error:
+        return Failure(one.name, 0, str(error))
+    return None
+
+
+def output(data: bytes) -> None:
+    """Write bytes to standard output as they are."""
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def coloured(diff: bytes) -> bytes:
+    """Return a diff with colours where standard output is a terminal that wants them (https://no-color.org)."""
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        return diff
+    colours = {b"+": b"\x1b[32m", b"-": b"\x1b[31m", b"@": b"\x1b[36m"}
+    lines = diff.split(b"\n")
+    return b"\n".join(colours[line[:1]] + line + b"\x1b[0m" if line[:1] in colours else line for line in lines)

@@ -1,0 +1,79 @@
+"""Finds the Dockerfiles below a folder; what Git ignores is left out."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pathspec import GitIgnoreSpec
+
+# Dockerfile, Containerfile, Dockerfile.prod, web.Dockerfile, in any case: what `docker build -f` users write.
+FILE_NAME = re.compile(r"^(?:.*\.)?(?:dockerfile|containerfile)(?:\..+)?$", re.IGNORECASE)
+# The same name with one of these endings is about a Dockerfile, not one: an ignore list, a template, a backup.
+OTHER_ENDINGS = (".dockerignore", ".j2", ".jinja", ".jinja2", ".erb", ".tmpl", ".tpl", ".template", ".mustache", ".in",
+                 ".bak", ".orig", ".rej", ".swp", "~", ".md", ".py", ".sh", ".go", ".js", ".ts", ".json", ".yml", ".yaml")  # fmt: skip
+
+
+def is_dockerfile_name(name: str) -> bool:
+    """Whether a file of this name is taken for a Dockerfile."""
+    return FILE_NAME.match(name) is not None and not name.lower().endswith(OTHER_ENDINGS)
+
+
+def find_dockerfiles(folder: Path) -> Iterator[Path]:
+    """Yield every Dockerfile at or below ``folder``, sorted, without ``.git`` and without what Git ignores.
+
+    Symbolic links to folders are not followed, so a loop cannot hang the search.
+    """
+    rules = {folder: inherited_rules(folder)}
+    for top, folders, names in os.walk(folder):
+        here = Path(top)
+        active = rules.pop(here)
+        if ".gitignore" in names:
+            active = [*active, *read_rules(here, here / ".gitignore")]
+        if active:
+            folders[:] = [name for name in folders if not is_ignored(here / name, active, directory=True)]
+        folders[:] = sorted(name for name in folders if name != ".git")
+        rules |= {here / name: active for name in folders}
+        for name in sorted(names):
+            if is_dockerfile_name(name) and not is_ignored(here / name, active, directory=False):
+                yield here / name
+
+
+def inherited_rules(folder: Path) -> list[tuple[Path, GitIgnoreSpec]]:
+    """Return the ignore rules of the folders above, up to the one that holds ``.git``, outermost first."""
+    found: list[tuple[Path, GitIgnoreSpec]] = []
+    for parent in (folder, *folder.parents):
+        if parent != folder:
+            found = [*read_rules(parent, parent / ".gitignore"), *found]
+        if (parent / ".git").exists():
+            return [*read_rules(parent, parent / ".git" / "info" / "exclude"), *found]
+    return []
+
+
+def read_rules(base: Path, file: Path) -> list[tuple[Path, GitIgnoreSpec]]:
+    """Return the rules of one ignore file with the folder they are relative to; none where it cannot be read."""
+    try:
+        text = file.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return []
+    from pathspec import GitIgnoreSpec  # noqa: PLC0415  only folders with an ignore file pay for it
+
+    try:
+        return [(base, GitIgnoreSpec.from_lines(text.splitlines()))]
+    except ValueError:  # a pattern that Git itself would pass over
+        return []
+
+
+def is_ignored(path: Path, rules: list[tuple[Path, GitIgnoreSpec]], *, directory: bool) -> bool:
+    """Whether the innermost rule that speaks of ``path`` ignores it."""
+    for base, spec in reversed(rules):
+        relative = path.relative_to(base).as_posix() + ("/" if directory else "")
+        answer = spec.check_file(relative).include
+        if answer is not None:
+            return answer
+    return False

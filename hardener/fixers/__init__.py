@@ -1,0 +1,33 @@
+"""The fixers, in the order in which they run; each sees the project that the one before it left.
+
+A fixer is a function ``(project, settings) -> findings``: pure, in a file of its own name, with a docstring that
+becomes its row in the README.  To add one: write the file, add it here, add its fixtures.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hardener.fixers.create_user import create_user
+from hardener.fixers.move_port import move_port
+from hardener.fixers.own_copied import own_copied
+from hardener.fixers.own_directories import own_directories
+from hardener.fixers.run_as_user import run_as_user
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from hardener.edit import Finding
+    from hardener.project import Project
+    from hardener.settings import Settings
+
+    Fixer = Callable[[Project, Settings], Iterator[Finding]]
+
+FIXERS: tuple[Fixer, ...] = (
+    create_user,  # first: the others name the account
+    own_copied,
+    own_directories,  # RUN as root, so before run_as_user
+    move_port,
+    run_as_user,  # last: from then on the image counts as switched
+)
+FIXER_NAMES = tuple(fixer.__name__ for fixer in FIXERS)

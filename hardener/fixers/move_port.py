@@ -1,0 +1,39 @@
+"""Move a port that only root may use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hardener import ports
+from hardener.edit import Finding
+from hardener.placement import switched_stages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hardener.project import Project
+    from hardener.settings import Settings
+
+
+def move_port(project: Project, settings: Settings) -> Iterator[Finding]:
+    """Move a listening port below 1024 to one that every user may open: 80 to 8080, 443 to 8443, others + 8000.
+
+    Why: outside Docker's own networks (Kubernetes, Podman, the host's network) a non-root process may not listen
+    on it.
+    Safety: EXPOSE, start command, variables, health check, the Python program and the container side of Compose
+    ports move in one finding or not at all; the published port never changes.  What is not understood leaves the
+    whole image alone.
+    References: https://www.kernel.org/doc/html/latest/networking/ip-sysctl.html (ip_unprivileged_port_start)
+    """
+    done: set[int] = set()
+    for facts, _ in switched_stages(project, settings):
+        for port, result in ports.moves(project, facts, settings):
+            if isinstance(result, ports.Move) and port not in done:
+                done.add(port)
+                yield Finding(
+                    "move_port",
+                    project.dockerfile_path,
+                    result.line,
+                    f"port {port} needs root outside Docker's own networks; it becomes {result.new}",
+                    result.edits,
+                )

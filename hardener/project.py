@@ -1,0 +1,137 @@
+"""An immutable snapshot of one Dockerfile and the files around it."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from hardener.dockerfile import Dockerfile, parse
+from hardener.edit import Edit, splice
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+# Nothing that a fixer reads is larger; a bigger file in a build context is data.
+READ_LIMIT = 4 * 1024 * 1024
+
+
+class UnsafePath(Exception):
+    """A file that must not be read or written: a symbolic link that leaves the project."""
+
+
+@dataclass(frozen=True, eq=False)
+class Project:
+    """One Dockerfile and its surroundings, as they were when it was opened.
+
+    ``files`` maps paths relative to ``root`` to bytes: the Dockerfile always, others once an edit changed them.
+    Everything else is read from ``root`` when a fixer asks, so opening a project costs one file.  ``root`` is
+    ``None`` for bytes that stand alone (standard input); then nothing else exists.
+    """
+
+    dockerfile_path: PurePosixPath
+    files: Mapping[PurePosixPath, bytes]
+    root: Path | None = None
+    read_cache: dict[PurePosixPath, bytes | None] = field(default_factory=dict, compare=False, repr=False)
+
+    @cached_property
+    def dockerfile(self) -> Dockerfile:
+        """The parsed Dockerfile; raises ``ParseError``."""
+        return parse(self.files[self.dockerfile_path])
+
+    @property
+    def context(self) -> PurePosixPath:
+        """The build context as far as the Dockerfile alone tells: its own folder, relative to ``root``."""
+        return self.dockerfile_path.parent
+
+    def read(self, path: PurePosixPath | str) -> bytes | None:
+        """Return the bytes of a file relative to ``root``, or ``None`` where there is no readable file."""
+        path = PurePosixPath(posixpath.normpath(str(path)))
+        if path in self.files:
+            return self.files[path]
+        if path not in self.read_cache:
+            self.read_cache[path] = self._read_disk(path)
+        return self.read_cache[path]
+
+    def _read_disk(self, path: PurePosixPath) -> bytes | None:
+        if self.root is None or path.is_absolute() or ".." in path.parts:
+            return None
+        try:
+            file = inside(self.root, self.root / path)
+            if not file.is_file() or file.stat().st_size > READ_LIMIT:
+                return None
+            return file.read_bytes()
+        except (OSError, UnsafePath, ValueError):
+            return None
+
+    def exists(self, path: PurePosixPath | str) -> bool:
+        """Whether a file or folder is there, relative to ``root``."""
+        return self.root is not None and os.path.lexists(self.root / path)
+
+    def apply(self, edits: Iterable[Edit]) -> Project:
+        """Return the snapshot with all ``edits`` made; raises ``EditConflict`` where two overlap."""
+        by_path: dict[PurePosixPath, list[Edit]] = {}
+        for edit in edits:
+            by_path.setdefault(edit.path, []).append(edit)
+        changed = dict(self.files)
+        for path, group in by_path.items():
+            changed[path] = splice(self.read(path) or b"", group)
+        return replace(self, files=changed)
+
+
+def inside(root: Path, file: Path) -> Path:
+    """Return ``file`` with symbolic links followed; raises ``UnsafePath`` where that leaves ``root``."""
+    folder = real_folder(file.parent)
+    resolved = os.path.join(folder, file.name)
+    if os.path.islink(resolved):
+        resolved = os.path.realpath(resolved)
+    if not resolved.startswith(os.path.join(real_folder(root), "")):
+        message = f"is a symbolic link to {resolved}, outside the project; harden that file itself"
+        raise UnsafePath(message)
+    return Path(resolved)
+
+
+@lru_cache(maxsize=4096)
+def real_folder(folder: Path) -> str:
+    """Return a folder's path with symbolic links followed."""
+    return os.path.realpath(folder)
+
+
+def project_root(folder: Path) -> Path:
+    """Return the nearest folder at or above ``folder`` that holds ``.git``.
+
+    Without one, the current folder where ``folder`` is below it (so that the paths of a diff fit), else
+    ``folder`` itself.
+    """
+    repository = repository_root(folder)
+    if repository is not None:
+        return repository
+    current = Path.cwd()
+    return current if folder.is_relative_to(current) else folder
+
+
+@lru_cache(maxsize=4096)
+def repository_root(folder: Path) -> Path | None:
+    """Return the nearest folder at or above ``folder`` that holds ``.git``, ``None`` without one."""
+    return next((one for one in (folder, *folder.parents) if (one / ".git").exists()), None)
+
+
+def open_project(dockerfile: Path, root: Path | None = None) -> Project:
+    """Read one Dockerfile from disk.
+
+    ``root`` bounds what may be read and written; by default the repository that holds the file.  Raises
+    ``OSError`` for an unreadable file and ``UnsafePath`` for a link that leaves ``root``.
+    """
+    file = Path(os.path.abspath(dockerfile))
+    root = project_root(file.parent) if root is None else Path(os.path.abspath(root))
+    relative = PurePosixPath(file.relative_to(root).as_posix())
+    return Project(relative, {relative: inside(root, file).read_bytes()}, root)
+
+
+def project_from_bytes(data: bytes, name: str = "Dockerfile") -> Project:
+    """Return a project that is one Dockerfile and nothing else."""
+    path = PurePosixPath(name)
+    return Project(path, {path: data})

@@ -1,0 +1,123 @@
+"""Uses of a port outside the Dockerfile: sources that bind or read it, and files that reach it from outside."""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from hardener import compose, context, processes
+from hardener.edit import Edit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hardener.project import Project
+    from hardener.stages import StageFacts
+
+# How programs read an environment variable: Node, Python, Go, Ruby, PHP, Java.
+READS = r"(?:process\.env\.{0}\b|process\.env\[['\"]{0}['\"]\]|environ(?:\.get\(|\[)\s*['\"]{0}['\"]|[gG]etenv\(\s*['\"]{0}['\"]|LookupEnv\(\s*\"{0}\"|ENV(?:\.fetch\(|\[)['\"]{0}['\"]|\$\{{{0}[:}}])"
+SOURCE = (".js", ".mjs", ".cjs", ".ts", ".py", ".go", ".rb", ".php", ".java", ".kt", ".yml", ".yaml", ".properties", ".conf", ".sh")
+# Files that start the container or call it: manifests, CI, scripts.
+CALLERS = (".yml", ".yaml", ".sh", ".mk", ".conf", ".template", ".env", ".tf", ".json", ".toml")
+CALLER_NAMES = ("Makefile", "makefile", "GNUmakefile", "Justfile", "justfile", "Jenkinsfile", "Procfile", "Caddyfile")
+SKIPPED = frozenset((".git", "node_modules", "vendor", ".venv", "venv", "dist", "build", "target", "__pycache__"))
+MAXIMUM_FILES = 4000
+MAXIMUM_SIZE = 256 * 1024
+
+
+@lru_cache(maxsize=64)
+def files_below(folder: Path) -> tuple[Path, ...]:
+    """Return the text-like files below a folder, at most 4,000, without version control and dependencies."""
+    found: list[Path] = []
+    for top, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name not in SKIPPED)
+        for name in sorted(names):
+            if name.endswith(SOURCE + CALLERS) or name in CALLER_NAMES:
+                found.append(Path(top) / name)
+        if len(found) > MAXIMUM_FILES:
+            break
+    return tuple(found)
+
+
+def contents(files: tuple[Path, ...], endings: tuple[str, ...]) -> Iterator[tuple[Path, str]]:
+    """Yield path and text of the small files with one of the endings or of the callers' names."""
+    for file in files:
+        if not file.name.endswith(endings) and not (endings is CALLERS and file.name in CALLER_NAMES):
+            continue
+        try:
+            if file.is_symlink() or file.stat().st_size > MAXIMUM_SIZE:
+                continue
+            yield file, file.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+
+
+def reads_variable(project: Project, facts: StageFacts, name: str) -> bool:
+    """Whether a start command or a source file of the build context reads an environment variable."""
+    pattern = re.compile(READS.format(re.escape(name)))
+    for step in (facts.entrypoint, facts.command):
+        if step is not None and re.search(rf"\$\{{?{re.escape(name)}\b", step.instruction.value):
+            return True
+    if project.root is None:
+        return False
+    folder = project.root / context.build_context(project)
+    return any(pattern.search(text) for _, text in contents(files_below(folder), SOURCE))
+
+
+def source_ports(project: Project, facts: StageFacts) -> list[tuple[int, Edit, int]]:
+    """Return the ports below 1024 that the Python program which the image starts binds by a literal."""
+    first = facts.command or facts.entrypoint
+    if first is None:
+        return []
+    found: list[tuple[int, Edit, int]] = []
+    for command in processes.started(facts) or ():
+        words = [command.name, *(argument.text or "" for argument in command.arguments)]
+        script = next((word for word in words if word.endswith(".py")), None)
+        if script is None or not any("python" in word for word in words):
+            continue
+        path = processes.absolute(script, facts.workdir or "/")
+        source = context.origin(project, facts, path)
+        if source is None or source.path is None or source.data is None:
+            continue
+        from hardener import python_source  # noqa: PLC0415  libcst is only for Python sources
+
+        for port, span in python_source.bound_ports(source.data):
+            if port < 1024:
+                found.append((port, Edit(source.path, span.start, span.stop, b""), first.instruction.line))
+    return found
+
+
+def outside_uses(project: Project, port: int) -> str | None:
+    """Return ``path:line`` of a file that reaches the image on a port in a way that would have to move too.
+
+    Asked only when a port is about to move: Kubernetes manifests, ``docker run -p``, other Compose services and
+    proxies that call the service by its name.  ``None`` where nothing does.
+    """
+    if project.root is None:
+        return None
+    names = sorted({service.name for service in compose.services(project)})
+    patterns = [
+        rf"\b(?:containerPort|targetPort):\s*[\"']?{port}\b",
+        rf"(?:docker|podman)\s+run\b[^\n]*(?:-p|--publish)[ =](?:[\w.]+:)?[\w${{}}]+:{port}\b",
+    ]
+    if names:
+        host = "|".join(re.escape(name) for name in names)
+        patterns.append(rf"(?<![\w.-])(?:{host}):{port}\b")
+        patterns.append(rf"loadbalancer\.server\.port[=:]\s*[\"']?{port}\b")
+        if port in (80, 443):
+            patterns.append(rf"https?://(?:{host})(?=[/\"'\s;]|$)")
+    pattern = re.compile("|".join(patterns), re.MULTILINE)
+    root = project.root / context.build_context(project)
+    folders = [root, *(project.root / service.file.parent for service in compose.services(project))]
+    if (project.root / ".git").exists():
+        folders.append(project.root)
+    for folder in folders:
+        for file, text in contents(files_below(folder), CALLERS):
+            match = pattern.search(text)
+            if match is not None:
+                name = PurePosixPath(os.path.relpath(file, project.root))
+                return f"{name}:{text.count(chr(10), 0, match.start()) + 1}"
+    return None

@@ -1,0 +1,56 @@
+"""A result as text: unified diff, and the one-line summaries for the terminal."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from hardener.outcome import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hardener.pipeline import Result
+
+
+def lines_of(data: bytes) -> list[str]:
+    """Return the lines of a file as text that keeps every byte; only ``\\n`` ends a line, as it does for Git."""
+    pieces = data.decode("utf-8", "surrogateescape").split("\n")
+    return [piece + "\n" for piece in pieces[:-1]] + ([pieces[-1]] if pieces[-1] else [])
+
+
+def unified_diff(result: Result) -> bytes:
+    """Return the change as a patch that ``git apply`` takes, with ``a/`` and ``b/`` paths; empty without one."""
+    text: list[str] = []
+    for path, (before, after) in result.changed.items():
+        lines = difflib.unified_diff(lines_of(before), lines_of(after), f"a/{path}", f"b/{path}")
+        text += [line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in lines]
+    return "".join(text).encode("utf-8", "surrogateescape")
+
+
+def line_counts(diff: bytes) -> tuple[int, int]:
+    """Return the numbers of added and removed lines of a unified diff, as ``unidiff`` reads it."""
+    from unidiff import PatchSet  # noqa: PLC0415  only where a count is shown
+
+    patch = PatchSet(diff.decode("utf-8", "surrogateescape"))
+    return patch.added, patch.removed
+
+
+def summary(result: Result, name: str) -> Iterator[str]:
+    """Yield one line for each stage that people build: outcome, reason, way out."""
+    many = len(result.stages) > 1
+    for stage in result.stages:
+        found = stage.verdict
+        where = f"{name}:{found.line}" if name else f"line {found.line}"
+        label = f" [{stage.name or stage.index}]" if many else ""
+        way_out = f" ({found.way_out})" if found.way_out else ""
+        outcome = found.outcome.value
+        if found.outcome is Outcome.SWITCH and not stage.applied:
+            outcome, way_out = "prepared", " (but run_as_user was left out)"
+        yield f"{where}:{label} {outcome}: {found.reason}{way_out}"
+
+
+def details(result: Result, name: str) -> Iterator[str]:
+    """Yield one line for each finding: where, which fixer, why."""
+    for finding in result.findings:
+        yield f"{name}:{finding.line}: {finding.fixer}: {finding.reason}"

@@ -1,0 +1,135 @@
+"""What a user can choose, and where the choice is read from."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CONFIGURATION_FILES = ("hardener.toml", "pyproject.toml")
+STYLES = ("numeric", "name")
+
+
+class ConfigurationError(Exception):
+    """A configuration file that cannot be used; the message names the file and what to change."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The choices of one run; the defaults are the guide's (``appuser``/``appgroup``, 5000:5000)."""
+
+    uid: int = 5000
+    gid: int = 5000
+    user: str = "appuser"
+    group: str = "appgroup"
+    user_style: str = "numeric"
+    """``numeric`` writes ``USER 5000:5000`` (Kubernetes ``runAsNonRoot`` and hadolint DL3066 want numbers);
+    ``name`` writes ``appuser:appgroup`` wherever the image has the names."""
+    ports: tuple[tuple[int, int], ...] = ()
+    """Where a privileged port goes; others go to 8080, 8443 or 8000 above the old one."""
+    select: frozenset[str] = frozenset()
+    """Fixers to run; empty means all."""
+    ignore: frozenset[str] = frozenset()
+
+    def new_port(self, port: int) -> int:
+        """Return the port that takes the place of a privileged one."""
+        return {80: 8080, 443: 8443, **dict(self.ports)}.get(port, port + 8000)
+
+    def runs(self, fixer: str) -> bool:
+        """Whether ``--select`` and ``--ignore`` let a fixer run."""
+        return fixer not in self.ignore and (not self.select or fixer in self.select)
+
+
+def settings_for(folder: Path, overrides: Mapping[str, Any]) -> Settings:
+    """Return the settings for Dockerfiles in ``folder``: nearest configuration file, then ``overrides``.
+
+    ``hardener.toml`` or ``[tool.hardener]`` in ``pyproject.toml``, nearest folder upwards first, ending at the
+    repository's root.  Raises ``ConfigurationError`` for a file that is not TOML, an unknown key or a bad value.
+    """
+    return replace(configured(folder), **overrides)
+
+
+@lru_cache(maxsize=4096)
+def configured(folder: Path) -> Settings:
+    """Return what the nearest configuration file at or above ``folder`` says, else the defaults."""
+    for name in CONFIGURATION_FILES:
+        file = folder / name
+        table = read_table(file) if file.is_file() else None
+        if table is not None:
+            return from_table(table, file)
+    if (folder / ".git").exists() or folder.parent == folder:
+        return Settings()
+    return configured(folder.parent)
+
+
+def read_table(file: Path) -> dict[str, Any] | None:
+    """Return the hardener table of one configuration file, ``None`` where it has none."""
+    if sys.version_info >= (3, 11):
+        import tomllib  # noqa: PLC0415  only projects with a configuration pay for it
+    else:
+        import tomli as tomllib  # noqa: PLC0415
+    try:
+        content = file.read_bytes()
+        if file.name == "pyproject.toml" and b"hardener" not in content:
+            return None
+        document = tomllib.loads(content.decode("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"{file}: cannot be read as TOML: {error}") from error
+    if file.name == "pyproject.toml":
+        table = document.get("tool", {}).get("hardener")
+        return table if isinstance(table, dict) else None
+    return document
+
+
+def from_table(table: Mapping[str, Any], file: Path) -> Settings:
+    """Return ``Settings`` from a configuration table; raises ``ConfigurationError`` naming the key at fault."""
+    known = {one.name for one in fields(Settings)}
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        name = key.replace("-", "_")
+        if name not in known:
+            keys = ", ".join(sorted(one.replace("_", "-") for one in known))
+            raise ConfigurationError(f"{file}: unknown key '{key}' in the hardener configuration; known: {keys}")
+        values[name] = checked(name, value, f"{file}: '{key}'")
+    return Settings(**values)
+
+
+def checked(name: str, value: Any, where: str) -> Any:
+    """Return one configured value in the type that ``Settings`` holds; raises ``ConfigurationError``."""
+    if name in ("uid", "gid") and isinstance(value, int) and 0 < value < 2**31:
+        return value
+    if name in ("user", "group") and isinstance(value, str) and value:
+        return value
+    if name == "user_style" and value in STYLES:
+        return value
+    if name in ("select", "ignore") and isinstance(value, list):
+        return fixer_names(value, where)
+    if name == "ports" and isinstance(value, dict):
+        return port_mapping([f"{old}={new}" for old, new in value.items()], where)
+    raise ConfigurationError(f"{where} has a value that does not fit: {value!r}")
+
+
+def fixer_names(names: list[Any] | tuple[str, ...], where: str) -> frozenset[str]:
+    """Return the set of fixer names; raises ``ConfigurationError`` for one that does not exist."""
+    from hardener.fixers import FIXER_NAMES  # noqa: PLC0415  the fixers import this module
+
+    for name in names:
+        if name not in FIXER_NAMES:
+            raise ConfigurationError(f"{where} names no fixer: {name!r}; there are: {', '.join(FIXER_NAMES)}")
+    return frozenset(names)
+
+
+def port_mapping(pairs: list[str] | tuple[str, ...], where: str) -> tuple[tuple[int, int], ...]:
+    """Return ``((80, 8080),)`` from ``["80=8080"]``; raises ``ConfigurationError`` for anything else."""
+    mapping: list[tuple[int, int]] = []
+    for pair in pairs:
+        old, _, new = pair.partition("=")
+        if not (old.isdecimal() and new.isdecimal() and 0 < int(old) < 65536 and 1024 <= int(new) < 65536):
+            raise ConfigurationError(f"{where} wants OLD=NEW with NEW from 1024 to 65535, not {pair!r}")
+        mapping.append((int(old), int(new)))
+    return tuple(mapping)

@@ -1,0 +1,56 @@
+"""Writes the files of a result: all of them or none, each in one step."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from hardener.project import inside
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hardener.pipeline import Result
+
+
+def write(result: Result) -> tuple[Path, ...]:
+    """Write every changed file of a result and return the paths written.
+
+    Each goes to a temporary file in its own folder first, with the mode of the original, is flushed to disk, and
+    only when all are there do they take the place of the originals.  Raises ``OSError`` or ``UnsafePath``; then
+    nothing was replaced (or, where the disk fails between two replacements, only whole files were).
+    """
+    root = result.before.root
+    if root is None:
+        return ()
+    prepared: list[tuple[str, Path]] = []
+    try:
+        for path, (_, data) in result.changed.items():
+            target = inside(root, root / path)
+            prepared.append((prepare(target, data), target))
+        for temporary, target in prepared:
+            os.replace(temporary, target)
+    except BaseException:
+        for temporary, _ in prepared:
+            with suppress(OSError):
+                os.unlink(temporary)
+        raise
+    return tuple(target for _, target in prepared)
+
+
+def prepare(target: Path, data: bytes) -> str:
+    """Write ``data`` beside ``target`` with its mode and return the temporary file's path."""
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, target.stat().st_mode & 0o7777)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)
+        raise
+    return name
