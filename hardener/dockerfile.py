@@ -107,7 +107,8 @@ class Instruction:
     @cached_property
     def _flags(self) -> tuple[tuple[Piece, ...], int]:
         """The flags as pieces of `_bytes`, and where the arguments begin in it."""
-        return split_flags(self._bytes, self._escape) if self._rest.startswith("--") else ((), 0)
+        may_have_flags = self._rest[:1] == "-" or self._rest[:1] > "\x7f"
+        return split_flags(self._bytes, self._escape) if may_have_flags else ((), 0)
 
     def _span(self, start: int, stop: int) -> Span:
         """Return the span in the file of ``_bytes[start:stop]``."""

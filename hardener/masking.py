@@ -345,7 +345,7 @@ def _stood_for(match: re.Match[str]) -> str:
 
 _SPACE = re.compile("[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+")
 _HEREDOC_KEYWORDS = frozenset({b"ADD", b"COPY", b"RUN"})
-_PLAIN_WORD = re.compile(rb"[^\t\v\f\r ]+")
+_PLAIN_WORD = re.compile(rb"(?P<word>[^\t\v\f\r ]+)")
 _STRING = rb'"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*"'
 _JSON_STRING = re.compile(_STRING)
 _JSON_STRINGS = re.compile(
@@ -402,7 +402,8 @@ def _patterns(escape: bytes) -> _Patterns:
     )
     flag += rb"[\t-\r \x85\xa0]*"
     part = double + rb"|" + single + rb"|(" + escaped + rb")"
-    word = rb"(?:(?!" + _WIDE_BLANK + rb")" + plain + rb"|" + escaped + rb"|" + double + rb"|'[^']*(?:'|\Z))+"
+    word = rb"(?P<word>(?:(?!" + _WIDE_BLANK + rb")" + plain + rb"|" + escaped + rb"|" + double
+    word += rb"|'[^']*(?:'|\Z))+)|" + _WIDE_BLANK
     return _Patterns(*(re.compile(one, re.DOTALL) for one in (flag, part, char + rb"(.|\Z)", word)))
 
 
@@ -438,7 +439,8 @@ def split_flags(text: bytes, escape: bytes) -> tuple[tuple[Piece, ...], int]:
 def split_words(text: bytes, start: int, escape: bytes, *, quotes: bool) -> tuple[Piece, ...]:
     """Split ``text[start:]`` on blanks; with ``quotes`` a quoted or escaped blank does not split."""
     pattern = _PATTERNS[escape].word if quotes else _PLAIN_WORD
-    return tuple(Piece(match.start(), match.end(), match[0]) for match in pattern.finditer(text, start))
+    matches = pattern.finditer(text, start)
+    return tuple(Piece(match.start(), match.end(), match[0]) for match in matches if match["word"] is not None)
 
 
 def json_strings(text: bytes, start: int) -> tuple[Piece, ...] | None:

@@ -108,8 +108,8 @@ def runs_as_another_user(project: Project, facts: StageFacts, settings: Settings
     if facts.user is None:
         return manual(line, "its USER is a variable without a value here", "give the ARG a default that is not root")
     if facts.runs_as_root is False:
-        who = facts.user or f"{facts.image.user if facts.image else ''} (from {facts.reference})"
-        return Verdict(Outcome.ALREADY, line, f"runs as {who}")
+        origin = "" if facts.user_step else f" (from {facts.reference})"
+        return Verdict(Outcome.ALREADY, line, f"runs as {facts.user}{origin}")
     return None
 
 

@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from hardener import privileges
 from hardener.context import git_may_be_copied
 from hardener.directories import working_directories
-from hardener.edit import Edit
+from hardener.lines import line_start
 from hardener.processes import HOME
 from hardener.outcome import Outcome, Verdict, targets, verdict
 from hardener.stages import StageFacts, is_root, stage_facts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from hardener.dockerfile import Dockerfile, Instruction
     from hardener.project import Project
     from hardener.settings import Settings
     from hardener.shell import Command
@@ -86,18 +83,6 @@ def placement(project: Project, facts: StageFacts) -> Placement:
             return Placement(line_start(dockerfile, step.instruction), None, as_user)
     last = own[last_file_step].instruction if last_file_step >= 0 else facts.stage.instructions[-1]
     return Placement(last.span.stop, None, as_user)
-
-
-def line_start(dockerfile: Dockerfile, instruction: Instruction) -> int:
-    """Return the offset of the first line of an instruction, or of the comment that stands right above it."""
-    floor = max((one.span.stop for one in dockerfile.instructions if one.span.stop <= instruction.span.start), default=0)
-    start = instruction.span.start
-    while start > floor:
-        previous = dockerfile.data.rfind(b"\n", 0, start - 1) + 1
-        if previous < floor or not dockerfile.data[previous:start].lstrip().startswith(b"#"):
-            break
-        start = previous
-    return start
 
 
 def tail_as_user(facts: StageFacts) -> tuple[int, ...]:
@@ -194,14 +179,3 @@ def old_npm(facts: StageFacts) -> bool:
     if not digits.isdecimal():
         return digits in ("fermium", "gallium", "hydrogen")
     return 15 <= int(digits) <= 18
-
-
-def insertion(project: Project, offset: int, lines: Sequence[str]) -> Edit:
-    """Return the edit that inserts whole lines at ``offset``, the start of a line or the end of the file."""
-    dockerfile = project.dockerfile
-    data = dockerfile.data
-    newline = dockerfile.newline_at(max(offset - 1, 0))
-    text = newline.join(line.encode("utf-8", "surrogateescape") for line in lines)
-    if offset == len(data) and data and not data.endswith(b"\n"):
-        return Edit(project.dockerfile_path, offset, offset, newline + text)
-    return Edit(project.dockerfile_path, offset, offset, text + newline)

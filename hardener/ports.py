@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 import sys
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hardener import compose, references, shell
 from hardener.edit import Edit, Span
+from hardener.lines import insertion
 from hardener.stages import Step, shell_sources
 from hardener.variables import assignments
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from hardener.stages import StageFacts
 
 PRIVILEGED = range(1, 1024)
+PORT = "{new port}"
 # `http://localhost:80/x`, `localhost:80`, `http://127.0.0.1`: a health check that calls its own container.
 OWN_ADDRESS = re.compile(
     rb"(?:(?P<scheme>https?)://)?(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\]|\[::\])(?::(?P<port>\d+))?(?=[/\s\"'?;|)&,]|$)"
@@ -64,10 +67,9 @@ class Token(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def servers() -> tuple[dict[str, Any], ...]:
+def knowledge() -> dict[str, Any]:
     """Return ``ports.toml``: where each server takes its port from."""
-    content = Path(__file__).with_name("ports.toml").read_text(encoding="utf-8")
-    return tuple(tomllib.loads(content)["server"])
+    return tomllib.loads(Path(__file__).with_name("ports.toml").read_text(encoding="utf-8"))
 
 
 def stuck(project: Project, facts: StageFacts, settings: Settings) -> Stuck | None:
@@ -104,7 +106,10 @@ def exposed(facts: StageFacts) -> Iterator[tuple[int, tuple[Step, Span | None]]]
 
 
 def deciding(project: Project, facts: StageFacts) -> tuple[tuple[int, Edit, int], ...]:
-    """Return what decides the port the server listens on: port, the edit's place (its text still empty), line."""
+    """Return what decides the port the server listens on: port, edit and line.
+
+    The edit's text is empty where only the digits change, else it has ``PORT`` where the new number goes.
+    """
     found: list[tuple[int, Edit, int]] = []
     path = project.dockerfile_path
     data = project.dockerfile.data
@@ -122,7 +127,20 @@ def deciding(project: Project, facts: StageFacts) -> tuple[tuple[int, Edit, int]
         if name in names or references.reads_variable(project, facts, name):
             found.append((port, Edit(path, span.start, span.stop, b""), line))
     found += references.source_ports(project, facts)
+    found += base_ports(project, facts)
     return tuple(found)
+
+
+def base_ports(project: Project, facts: StageFacts) -> Iterator[tuple[int, Edit, int]]:
+    """Yield the ports that a variable of the base image decides, with the place for the line that overrides it."""
+    for port in facts.image.ports if facts.image is not None and facts.image.outcome == "plain" else ():
+        for base in knowledge()["base"]:
+            named = any(fnmatchcase(facts.reference or "", pattern) for pattern in base["images"])
+            if named and not any(name in facts.variables for name in base["variables"]):
+                first = facts.stage.instructions[0]
+                text = base["line"].replace("{port}", PORT)
+                place = insertion(project, first.span.stop, [text])
+                yield port, place, first.line
 
 
 def server_commands(project: Project, facts: StageFacts) -> Iterator[tuple[dict[str, Any], tuple[Token, ...]]]:
@@ -132,7 +150,7 @@ def server_commands(project: Project, facts: StageFacts) -> Iterator[tuple[dict[
     if entrypoint and command and entrypoint.instruction.json is not None and command.instruction.json is not None:
         candidates = [tuple(Token(word.text, word.span) for word in (*entrypoint.instruction.json, *command.instruction.json)), *candidates]
     for words in candidates:
-        for server in servers():
+        for server in knowledge()["server"]:
             if start_of(server, words) is not None:
                 yield server, words
 
@@ -233,7 +251,11 @@ def move(
     new = settings.new_port(port)
     text = str(new).encode()
     way_out = f"make it listen on {new} by hand, then run harden again"
-    edits = [Edit(one.path, one.start, one.stop, text) for number, one, _ in decided if number == port]
+    edits = [
+        Edit(one.path, one.start, one.stop, one.text.replace(PORT.encode(), text) or text)
+        for number, one, _ in decided
+        if number == port
+    ]
     if not edits:
         return Stuck(line, f"port {port} needs root outside Docker's own networks, and nothing here decides it", way_out)
     if port in stated and stated[port][1] is None:

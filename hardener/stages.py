@@ -30,7 +30,7 @@ class Step:
     stage: int
     """Index of the stage whose text holds the instruction."""
     user: str | None
-    """Effective user: ``""`` is the base image's default, ``None`` a variable that the text does not decide."""
+    """Effective user: ``""`` is root as the base image leaves it, ``None`` a variable that the text does not decide."""
     workdir: str | None
     variables: Mapping[str, str | None]
     shell: tuple[str, ...]
@@ -93,9 +93,7 @@ class StageFacts:
         """Whether PID 1 starts as root; ``None`` where the text does not tell."""
         if self.user is None:
             return None
-        if self.user:
-            return is_root(self.user)
-        return None if self.image is None else is_root(self.image.user)
+        return None if self.image is None and not self.user else is_root(self.user)
 
 
 def is_root(user: str) -> bool:
@@ -113,12 +111,12 @@ def stage_facts(dockerfile: Dockerfile, index: int) -> StageFacts:
     global_values = global_variables(dockerfile)
     reference = expand(dockerfile.stages[chain[0]].base, global_values)
     steps: list[Step] = []
-    user: str | None = ""
     workdir: str | None = "/"
     variables: dict[str, str | None] = {}
     shell: tuple[str, ...] = ("/bin/sh", "-c")
     user_step = entrypoint = command = None
     facts = image.lookup(reference) if reference else None
+    user: str | None = facts.user if facts is not None else ""
     if facts is None:
         workdir = None
     exported: set[str] = set()

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from hardener.accounts import DIALECTS
 from hardener.edit import Finding
+from hardener.lines import insertion
 from hardener.outcome import family_of
-from hardener.placement import insertion, switched_stages
+from hardener.placement import switched_stages
 from hardener.stages import is_root
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from hardener.accounts import WITHOUT_SHELL
 from hardener.directories import already_owned, state_directories
 from hardener.edit import Finding
+from hardener.lines import insertion, line_start
 from hardener.outcome import family_of
-from hardener.placement import insertion, line_start, placement, switched_stages
+from hardener.placement import placement, switched_stages
 from hardener.stages import is_root
 
 if TYPE_CHECKING:

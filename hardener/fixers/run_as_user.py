@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hardener.edit import Edit, Finding
-from hardener.placement import insertion, placement, switched_stages
+from hardener.lines import insertion
+from hardener.placement import placement, switched_stages
 from hardener.stages import is_root, stage_facts
 
 if TYPE_CHECKING:
