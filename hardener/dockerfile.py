@@ -29,7 +29,7 @@ from hardener.masking import (
     split_flags,
     split_keyword,
     split_words,
-    trimmed,
+    without_blanks_after,
     without_indent,
 )
 
@@ -284,7 +284,7 @@ def parse(data: bytes) -> Dockerfile:
         found.escape.decode(),
         b"\r\n" if 2 * data.count(b"\r\n") > data.count(b"\n") else b"\n",
         found.directives,
-        tuple(Comment(line + 1, _decoded(trimmed(text[1:]))) for line, text in found.comments),
+        tuple(Comment(line + 1, _decoded(text[1:]).strip()) for line, text in found.comments),
         found.starts,
     )
 
@@ -301,7 +301,7 @@ def _instructions(data: bytes, found: Scan) -> tuple[Instruction, ...]:
         keyword, rest = entry["instruction"], entry["value"].rstrip()
         if found.restore:
             keyword = restored(keyword)
-            rest = _decoded(trimmed(_encoded(restored(rest))))
+            rest = _decoded(without_blanks_after(_encoded(restored(rest))))
         if (reason := _refusal(keyword, rest, found.escape)) is not None:
             raise ParseError(extent.first + 1, reason)
         instructions.append(_instruction(data, found, extent, keyword, rest))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_right
+from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -112,9 +113,9 @@ class Joined(NamedTuple):
         )
 
 
-def trimmed(text: bytes) -> bytes:
-    """Return ``text`` without the blanks around it, as Go's ``strings.TrimSpace`` does."""
-    text = without_indent(text).rstrip(_ASCII_BLANKS)
+def without_blanks_after(text: bytes) -> bytes:
+    """Return ``text`` without the blanks (those of Go's ``unicode.IsSpace``) that it ends with."""
+    text = text.rstrip(_ASCII_BLANKS)
     while match := _BLANK_AT_END.search(text, max(0, len(text) - 3)):
         text = text[: match.start()].rstrip(_ASCII_BLANKS)
     return text
@@ -153,7 +154,7 @@ def joined(data: bytes, start: int, stop: int, escape: bytes) -> Joined:
     text = b"".join(parts)
     begin = len(text) - len(without_indent(text))
     pieces = (0, *accumulate(map(len, parts[:-1])))
-    return Joined(text, begin, begin + len(trimmed(text)), pieces, tuple(offsets))
+    return Joined(text, begin, len(without_blanks_after(text)), pieces, tuple(offsets))
 
 
 def scan(data: bytes) -> Scan:
@@ -390,6 +391,7 @@ class _Patterns(NamedTuple):
     word: re.Pattern[bytes]
 
 
+@lru_cache(maxsize=2)
 def _patterns(escape: bytes) -> _Patterns:
     """Return the patterns for one escape character; a quote without its fellow reaches to the end."""
     char = re.escape(escape)
@@ -397,17 +399,14 @@ def _patterns(escape: bytes) -> _Patterns:
     double = rb'"((?:[^"' + char + rb"]|" + escaped + rb')*)(?:"|\Z)'
     single = rb"'((?:[^'" + char + rb"]|" + escaped + rb")*)(?:'|\Z)"
     plain = rb"[^\t-\r '\"" + char + rb"]"
-    flag = (
-        rb"(?P<flag>--(?:(?![\x85\xa0])" + plain + rb"|" + escaped + rb"|" + double + rb"|" + single + rb")*)"
+    flag = rb"(?:(?![\x85\xa0])" + plain + rb"|" + escaped + rb"|" + double + rb"|" + single + rb")*"
+    word = rb"(?:(?!" + _WIDE_BLANK + rb")" + plain + rb"|" + escaped + rb"|" + double + rb"|'[^']*(?:'|\Z))+"
+    return _Patterns(
+        re.compile(rb"(?P<flag>--" + flag + rb")[\t-\r \x85\xa0]*", re.DOTALL),
+        re.compile(double + rb"|" + single + rb"|(" + escaped + rb")", re.DOTALL),
+        re.compile(char + rb"(.|\Z)", re.DOTALL),
+        re.compile(rb"(?P<word>" + word + rb")|" + _WIDE_BLANK, re.DOTALL),
     )
-    flag += rb"[\t-\r \x85\xa0]*"
-    part = double + rb"|" + single + rb"|(" + escaped + rb")"
-    word = rb"(?P<word>(?:(?!" + _WIDE_BLANK + rb")" + plain + rb"|" + escaped + rb"|" + double
-    word += rb"|'[^']*(?:'|\Z))+)|" + _WIDE_BLANK
-    return _Patterns(*(re.compile(one, re.DOTALL) for one in (flag, part, char + rb"(.|\Z)", word)))
-
-
-_PATTERNS = {escape: _patterns(escape) for escape in (b"\\", b"`")}
 
 
 def split_keyword(text: bytes) -> tuple[bytes, int]:
@@ -422,7 +421,7 @@ def split_flags(text: bytes, escape: bytes) -> tuple[tuple[Piece, ...], int]:
     A ``--`` alone ends the flags and belongs to neither.  BuildKit goes through flags byte by byte, and so
     takes the bytes 85 and A0 for blanks in the middle of a character.
     """
-    patterns = _PATTERNS[escape]
+    patterns = _patterns(escape)
     found: list[Piece] = []
     start = 0
     while match := patterns.flag.match(text, start):
@@ -438,9 +437,11 @@ def split_flags(text: bytes, escape: bytes) -> tuple[tuple[Piece, ...], int]:
 
 def split_words(text: bytes, start: int, escape: bytes, *, quotes: bool) -> tuple[Piece, ...]:
     """Split ``text[start:]`` on blanks; with ``quotes`` a quoted or escaped blank does not split."""
-    pattern = _PATTERNS[escape].word if quotes else _PLAIN_WORD
+    pattern = _patterns(escape).word if quotes else _PLAIN_WORD
     matches = pattern.finditer(text, start)
-    return tuple(Piece(match.start(), match.end(), match[0]) for match in matches if match["word"] is not None)
+    return tuple(
+        Piece(match.start(), match.end(), match[0]) for match in matches if match["word"] is not None
+    )
 
 
 def json_strings(text: bytes, start: int) -> tuple[Piece, ...] | None:
@@ -538,25 +539,16 @@ def _unquoted(text: str) -> tuple[str, bool]:
 def _shell_words(line: str) -> list[tuple[int, int]]:
     """Split a line into words, keeping quotes and escapes; ``<<`` takes the blanks after it into its word."""
     found: list[tuple[int, int]] = []
-    start = -1
-    index = 0
+    start = index = 0
     while index < len(line):
         if space := _SPACE.match(line, index):
-            if start >= 0:
-                found.append((start, index))
-            start = -1
-            index = space.end()
-            continue
-        start = index if start < 0 else start
-        if shift := _SHIFT.match(line, index):
-            index = shift.end()
-        elif plain := _UNQUOTED.match(line, index):
+            found.append((start, index))
+            start = index = space.end()
+        elif plain := _SHIFT.match(line, index) or _UNQUOTED.match(line, index):
             index = plain.end()
         else:
             index = _unit(line, index)
-    if start >= 0:
-        found.append((start, len(line)))
-    return found
+    return [*found, (start, len(line))]
 
 
 def _unit(text: str, start: int) -> int:

@@ -39,6 +39,8 @@ OWN_ADDRESS = re.compile(
 )
 # The end of an address or a bare port, as a server's option takes it: `80`, `:80`, `0.0.0.0:80`, `http://+:80`.
 ADDRESS = re.compile(r"^(?:[\w.+*\-\[\]:/]*[:])?(?P<port>\d{1,5})/?$")
+# An address of the container itself: no host, or one that means all interfaces or the loopback.
+EVERYWHERE = re.compile(r"^(?:(?:https?://)?(?:0\.0\.0\.0|127\.0\.0\.1|localhost|\[::\d?\]|\*|\+)?:)?\d+/?$")
 IMPLICIT = {None: 80, b"http": 80, b"https": 443}
 
 
@@ -185,6 +187,8 @@ def shell_tokens(source: bytes, offset: int) -> Iterator[tuple[Token, ...]]:
 
 def start_of(server: dict[str, Any], words: tuple[Token, ...]) -> int | None:
     """Return the position after the words that start a server, ``None`` where it is not started."""
+    if server["names"] == ["*"]:
+        return 0
     after = server.get("after", [])
     for position, word in enumerate(words):
         if word.text.rpartition("/")[2] in server["names"]:
@@ -214,7 +218,7 @@ def port_tokens(server: dict[str, Any], words: tuple[Token, ...]) -> Iterator[tu
         else:
             continue
         match = ADDRESS.match(text)
-        if match is not None:
+        if match is not None and (server["names"] != ["*"] or EVERYWHERE.match(text)):
             yield word, int(match["port"])
 
 

@@ -27,14 +27,14 @@ else:
 
 _UNKNOWN = "is not known to work without root: "
 _ALWAYS_WRITABLE = (
-    "/tmp",
-    "/var/tmp",
+    "/tmp",  # noqa: S108  paths of the image, not of this machine
+    "/var/tmp",  # noqa: S108
     "/dev/null",
     "/dev/stdout",
     "/dev/stderr",
     "/dev/tty",
     "/dev/fd",
-    "/dev/shm",
+    "/dev/shm",  # noqa: S108
 )
 _WRITING = frozenset({">", ">>", ">|", "&>", "&>>", "<>", ">&"})
 
@@ -115,7 +115,7 @@ def is_unknown(reason: str) -> bool:
 def runtime_state(command: Command) -> RuntimeState | None:
     """Return what ``command`` creates that the application is likely to write at run time, or ``None``.
 
-    Told by the names of commands (migrations, ``collectstatic``) and of paths (``mkdir logs``, ``touch x.db``).
+    Told by the names of commands (migrations, ``collectstatic``) and paths (``mkdir logs``, ``touch x.db``).
     """
     name, arguments = _canonical(command)
     tables = _tables()
@@ -137,25 +137,25 @@ def package_manager(command: Command) -> str | None:
     return family
 
 
+_PACKAGE = re.compile(r"([A-Za-z0-9@][\w.+-]*)(?:[=<>~/@].*|:\w+(?:=.*)?)?")
+
+
 def package_names(command: Command) -> tuple[str, ...]:
     """Return the packages that ``command`` installs from its distribution; versions and variables dropped."""
-    rule = _match(_tables()["install"], program(command.name), command.arguments)
-    if rule is None or (
-        rule.entry == "pacman" and not any(one.raw.startswith("-S") for one in command.arguments)
-    ):
-        return ()
-    valued = rule.table["values"].split()
-    names: list[str] = []
-    skip = 0
-    for argument in command.arguments:
-        text = argument.raw if argument.text is None else argument.text
-        if skip or text in rule.words or text.startswith("-") or "://" in text:
-            skip = 0 if skip else int(text in valued)
-            continue
-        match = re.match(r"([A-Za-z0-9@][\w.+-]*)(?:[=<>~:/@].*)?\Z", text)
-        if match is not None:
-            names.append(match[1])
-    return tuple(names)
+    for rule in _tables()["install"].get(program(command.name), ()):
+        valued = rule.table["values"].split()
+        words: list[str] = []
+        is_value = False
+        for argument in command.arguments:
+            text = argument.raw if argument.text is None else argument.text
+            if not is_value and not text.startswith("-"):
+                words.append(text)
+            is_value = not is_value and text in valued
+        is_sync = rule.entry != "pacman" or any(one.raw.startswith("-S") for one in command.arguments)
+        if tuple(words[: len(rule.words)]) == rule.words and is_sync:
+            matches = (_PACKAGE.fullmatch(word) for word in words[len(rule.words) :])
+            return tuple(match[1] for match in matches if match is not None)
+    return ()
 
 
 # ---- the tables -------------------------------------------------------------------------------------------
@@ -242,7 +242,7 @@ _SCRIPTS = re.compile(r"(?:\.?/)?(?:[\w.-]+/)*(?:manage\.py|artisan|bin/(?:rails
 
 
 def _canonical(command: Command) -> tuple[str, Sequence[Argument]]:
-    """Return a command as the tables name it: pip for ``python3 -m pip``, rails for ``bundle exec bin/rails``."""
+    """Return a command as the tables name it: ``python3 -m pip`` is pip, ``bundle exec bin/rails`` rails."""
     name, arguments = program(command.name), command.arguments
     texts = [one.text for one in arguments]
     if name == "bundle" and texts[:1] == ["exec"] and len(texts) > 1:
@@ -279,6 +279,8 @@ def _resolved(argument: Argument, command: Command) -> str | None:
     """Return the absolute path an argument names, a glob as ``*``; ``None`` where not known."""
     path = argument.text
     if path is None:
+        if argument.raw[:1] == "{" and "/" in argument.raw:
+            return None
         glob = _GLOB.fullmatch(argument.raw)
         if (
             glob is None
@@ -376,7 +378,7 @@ def _check_read(_rule: _Rule, _arguments: Sequence[Argument], _command: Command,
 
 
 def _check_work(rule: _Rule, arguments: Sequence[Argument], command: Command, user: _User) -> str | None:
-    """A tool that writes in its working directory and in HOME, unless an argument sends it elsewhere."""
+    """Judge a tool that writes in its working directory and in HOME, unless an argument says otherwise."""
     refused = rule.table.get("refuse", "").split()
     for one in arguments:
         if one.text is None and not rule.table.get("any"):
@@ -405,7 +407,7 @@ def _elsewhere(word: str, command: Command, user: _User, name: str) -> str | Non
         return None
     paths = [match[1] for match in _PATH_IN_WORD.finditer(word)]
     if ".." in word:
-        paths.append(posixpath.join(command.directory or "/", word.rpartition("=")[2]))
+        paths.append(posixpath.normpath(posixpath.join(command.directory or "/", word.rpartition("=")[2])))
     for path in paths:
         if not _below(posixpath.normpath(path), user.writable):
             return f"{name} is given {path}"
@@ -439,7 +441,7 @@ class _Parsed(NamedTuple):
 
 
 def _names(text: str) -> frozenset[str]:
-    """The option names in a list of `paths`: the letters of its first word, and all other words."""
+    """Return the options in a list of `paths`: the letters of its first word, and all other words."""
     letters, *long = text.split(" ")
     return frozenset([*letters.replace(".", ""), *long])
 
@@ -563,11 +565,11 @@ def _tar(arguments: Sequence[Argument], command: Command, user: _User) -> str | 
         for index, text in enumerate(texts)
         if re.fullmatch(r"-[A-Za-z]+" if index else r"-?[A-Za-z]+", text)
     )
-    if "P" in letters or any(
+    if set("PIF") & set(letters) or any(
         text.startswith(("--absolute", "--same-owner", "--preserve", "--to-command", "--use-compress"))
         for text in texts
     ):
-        return f"{_UNKNOWN}tar with an option for root"
+        return f"{_UNKNOWN}tar with an option that is not known"
     if "x" in letters or "--extract" in texts or "--get" in texts:
         target = [
             arguments[index + 1] for index, text in enumerate(texts[:-1]) if text in ("-C", "--directory")

@@ -78,12 +78,16 @@ def root_home() -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def program(name: str) -> dict[str, Any] | None:
+def program(command: Command) -> dict[str, Any] | None:
     """Return what is known of a command by its base name, e.g. ``/usr/sbin/sshd``."""
-    base = name.rpartition("/")[2]
-    if base in programs():
-        return programs()[base]
-    return next((one for glob, one in programs().items() if "*" in glob and fnmatchcase(base, glob)), None)
+    base = command.name.rpartition("/")[2]
+    found = programs().get(base)
+    if found is None:
+        found = next((one for glob, one in programs().items() if "*" in glob and fnmatchcase(base, glob)), None)
+    if found is not None and "unless" in found:
+        words = {argument.text for argument in command.arguments}
+        return None if words.issuperset(found["unless"]) else found
+    return found
 
 
 @lru_cache(maxsize=256)
@@ -153,7 +157,7 @@ def command_obstacles(
     if "sudo" in command.wrappers:
         yield Obstacle(where, line, f"it uses sudo at start ({base})", "do that step at build time")
         return
-    known = program(command.name)
+    known = program(command)
     if known is not None:
         yield Obstacle(where, line, f"it starts {base}: {known['reason']}", known["way_out"])
         return
@@ -178,7 +182,8 @@ def system_service(project: Project, facts: StageFacts) -> str | None:
     for command in started(facts) or ():
         name = command.name
         base = name.rpartition("/")[2]
-        if not base or base in knowledge()["runtime"]["names"] or privileges.only_reads(command) or "$" in name:
+        # A name of the program table that is no obstacle is a harmless namesake, such as BusyBox' httpd.
+        if not base or base in knowledge()["runtime"]["names"] or base in programs() or privileges.only_reads(command) or "$" in name:
             continue
         if privileges.root_reason(command, (*working_directories(facts), HOME), HOME) is None:
             continue

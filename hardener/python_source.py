@@ -5,6 +5,7 @@ Asked only for the program that an image starts, so a project without one never 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import libcst
@@ -22,6 +23,7 @@ LISTENERS = frozenset(("run", "run_app", "serve", "listen", "run_simple", "launc
 BINDERS = frozenset(("HTTPServer", "ThreadingHTTPServer", "TCPServer", "ThreadingTCPServer", "WSGIServer", "bind"))
 
 
+@lru_cache(maxsize=64)
 def bound_ports(source: bytes) -> tuple[tuple[int, Span], ...]:
     """Return each port literal that a program binds, with its byte span; none where it is not valid Python."""
     try:

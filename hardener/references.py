@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from hardener import compose, context, processes
+from hardener.discovery import find_dockerfiles
 from hardener.edit import Edit
 
 if TYPE_CHECKING:
@@ -19,11 +21,15 @@ if TYPE_CHECKING:
 
 # How programs read an environment variable: Node, Python, Go, Ruby, PHP, Java.
 READS = r"(?:process\.env\.{0}\b|process\.env\[['\"]{0}['\"]\]|environ(?:\.get\(|\[)\s*['\"]{0}['\"]|[gG]etenv\(\s*['\"]{0}['\"]|LookupEnv\(\s*\"{0}\"|ENV(?:\.fetch\(|\[)['\"]{0}['\"]|\$\{{{0}[:}}])"
+# What a Python source must have before it is worth parsing: a port or an address with one to three digits.
+MAY_BIND = re.compile(rb"(?i)port\W{1,16}\d{1,3}\b|\(\(.{0,40},\s*\d{1,3}\s*\)")
 SOURCE = (".js", ".mjs", ".cjs", ".ts", ".py", ".go", ".rb", ".php", ".java", ".kt", ".yml", ".yaml", ".properties", ".conf", ".sh")
 # Files that start the container or call it: manifests, CI, scripts.
 CALLERS = (".yml", ".yaml", ".sh", ".mk", ".conf", ".template", ".env", ".tf", ".json", ".toml")
 CALLER_NAMES = ("Makefile", "makefile", "GNUmakefile", "Justfile", "justfile", "Jenkinsfile", "Procfile", "Caddyfile")
 SKIPPED = frozenset((".git", "node_modules", "vendor", ".venv", "venv", "dist", "build", "target", "__pycache__"))
+# Folder names that say nothing about which image they belong to.
+COMMON_FOLDERS = frozenset(("src", "app", "docker", "build", "deploy", "before", "after", "services", "apps", "images", "..", "."))
 MAXIMUM_FILES = 4000
 MAXIMUM_SIZE = 256 * 1024
 
@@ -82,6 +88,8 @@ def source_ports(project: Project, facts: StageFacts) -> list[tuple[int, Edit, i
         source = context.origin(project, facts, path)
         if source is None or source.path is None or source.data is None:
             continue
+        if not MAY_BIND.search(source.data):
+            continue
         from hardener import python_source  # noqa: PLC0415  libcst is only for Python sources
 
         for port, span in python_source.bound_ports(source.data):
@@ -98,26 +106,64 @@ def outside_uses(project: Project, port: int) -> str | None:
     """
     if project.root is None:
         return None
-    names = sorted({service.name for service in compose.services(project)})
-    patterns = [
-        rf"\b(?:containerPort|targetPort):\s*[\"']?{port}\b",
-        rf"(?:docker|podman)\s+run\b[^\n]*(?:-p|--publish)[ =](?:[\w.]+:)?[\w${{}}]+:{port}\b",
-    ]
-    if names:
-        host = "|".join(re.escape(name) for name in names)
-        patterns.append(rf"(?<![\w.-])(?:{host}):{port}\b")
-        patterns.append(rf"loadbalancer\.server\.port[=:]\s*[\"']?{port}\b")
-        if port in (80, 443):
-            patterns.append(rf"https?://(?:{host})(?=[/\"'\s;]|$)")
-    pattern = re.compile("|".join(patterns), re.MULTILINE)
-    root = project.root / context.build_context(project)
-    folders = [root, *(project.root / service.file.parent for service in compose.services(project))]
-    if (project.root / ".git").exists():
-        folders.append(project.root)
-    for folder in folders:
-        for file, text in contents(files_below(folder), CALLERS):
-            match = pattern.search(text)
-            if match is not None:
-                name = PurePosixPath(os.path.relpath(file, project.root))
-                return f"{name}:{text.count(chr(10), 0, match.start()) + 1}"
+    services = sorted({service.name for service in compose.services(project)})
+    manifest = re.compile(
+        rf"\b(?:containerPort|targetPort):\s*[\"']?{port}\b"
+        rf"|(?:docker|podman)\s+run\b[^\n]*(?:-p|--publish)[ =](?:[\w.]+:)?[\w${{}}]+:{port}\b"
+    )
+    caller = caller_pattern(services, port)
+    close = close_folders(project)
+    for file, text in contents(files_below(search_root(project)), CALLERS):
+        near = any(file.is_relative_to(folder) for folder in close)
+        match = caller.search(text) if caller is not None and near else None
+        if match is None and (near or speaks_of(project, text)):
+            match = manifest.search(text)
+        if match is not None:
+            name = PurePosixPath(os.path.relpath(file, project.root))
+            return f"{name}:{text.count(chr(10), 0, match.start()) + 1}"
     return None
+
+
+def caller_pattern(services: list[str], port: int) -> re.Pattern[str] | None:
+    """Return what a call of one of the Compose services on the port looks like, ``None`` without services."""
+    if not services:
+        return None
+    host = "|".join(re.escape(name) for name in services)
+    calls = [rf"(?<![\w.-])(?:{host}):{port}\b", rf"loadbalancer\.server\.port[=:]\s*[\"']?{port}\b"]
+    if port in (80, 443):
+        calls.append(rf"https?://(?:{host})(?=[/\"'\s;]|$)")
+    return re.compile("|".join(calls), re.MULTILINE)
+
+
+def search_root(project: Project) -> Path:
+    """Return the folder below which files may speak of the image: the repository, or what was given without one."""
+    assert project.root is not None
+    if (project.root / ".git").exists():
+        return project.root
+    context_folder = project.root / context.build_context(project)
+    return context_folder.parent if context_folder != project.root else context_folder
+
+
+def close_folders(project: Project) -> tuple[Path, ...]:
+    """Return the folders whose files are the image's own: its context, the one around it, those of its Compose files."""
+    assert project.root is not None
+    own = project.root / context.build_context(project)
+    around = (own.parent,) if own not in (project.root, project.root.parent) and own.parent != project.root else ()
+    return (own, *around, *(project.root / service.file.parent for service in compose.services(project)))
+
+
+def speaks_of(project: Project, text: str) -> bool:
+    """Whether a file elsewhere in the repository is about this image: the only one, or one of that name."""
+    assert project.root is not None
+    if only_dockerfile(search_root(project)):
+        return True
+    own = context.build_context(project)
+    names = {part for part in own.parts[-2:] if part.lower() not in COMMON_FOLDERS}
+    names |= {service.name for service in compose.services(project)}
+    return any(re.search(rf"(?<![\w]){re.escape(name)}(?![\w])", text) for name in names)
+
+
+@lru_cache(maxsize=64)
+def only_dockerfile(folder: Path) -> bool:
+    """Whether at most one Dockerfile is below a folder."""
+    return len(list(islice(find_dockerfiles(folder), 2))) < 2

@@ -72,8 +72,8 @@ def commands(
     """Return every simple command of the shell code ``source``.
 
     That includes the commands in subshells, substitutions, function bodies, branches and loops, in the
-    script of ``sh -c``, ``su -c``, ``eval``, ``trap`` and ``sh <<EOF``, and behind wrappers such as ``sudo`` and
-    ``xargs``.  ``variables`` is the environment at the start.  Spans are byte offsets into ``source`` plus
+    script of ``sh -c``, ``su -c``, ``eval``, ``trap`` and ``sh <<EOF``, and behind wrappers (``sudo``,
+    ``xargs``).  ``variables`` is the environment at the start.  Spans are byte offsets into ``source`` plus
     ``offset``; where the script of ``sh -c`` needs unescaping, its commands have the span of the whole word.
 
     Raises ``ShellError`` where the code, or a script in it, does not parse.
@@ -239,7 +239,7 @@ def _assignment(raw: bytes, variables: Mapping[str, str]) -> tuple[str, str | No
 
 
 def _code(script: Argument, *, is_body: bool) -> tuple[bytes, int | None, bool] | None:
-    """Return the code of a script word or heredoc body, its offset in it if verbatim, whether all is known."""
+    """Return the code of a script word or heredoc body, its offset there if verbatim, if all is known."""
     raw = _encode(script.raw)
     if script.text is None:
         if is_body or not _DOUBLE_QUOTED.fullmatch(raw):
@@ -268,7 +268,7 @@ class _Wrapper(NamedTuple):
 
 
 # From the manual pages (sudo 1.9, coreutils 9, findutils 4.9, util-linux 2.39, POSIX).  An option that is not
-# here, or changes the directory or the meaning (`command -v`, `sudo -i`), leaves the wrapper a command itself.
+# here, or changes the directory or the meaning (`command -v`, `sudo -i`), leaves it a command itself.
 _WRAPPERS = {
     "sudo": _Wrapper("AbEHknPS", "Cghprtu", ("--preserve-env", "--set-home"), ("--user", "--group"), 0, True),
     "doas": _Wrapper("n", "u"),
@@ -445,8 +445,8 @@ _CHAINS = frozenset({"list", "pipeline", "redirected_statement", "negated_comman
 def _pipelines(node: Node) -> list[tuple[str, list[_Item]]]:
     """Return the pipelines of a chain, each with the operator before it.
 
-    The tree of ``a && b >file | c && d`` is not grouped as the shell does it, and a heredoc holds the rest of its
-    line, so the parts are taken in the order in which they are written and grouped here.
+    The tree of ``a && b >file | c && d`` is not grouped as the shell does it, and a heredoc holds the rest of
+    its line, so the parts are taken in the order in which they are written and grouped here.
     """
     pipelines: list[tuple[str, list[_Item]]] = []
     operator = ""
@@ -627,8 +627,9 @@ class _Reader:
             if not operator:
                 operator = kind
             elif target is None:
-                target = self.word(child)[0]
+                target = (self.word(child) or [Argument(None, self.raw(child), self.span(child))])[0]
                 redirects.append(Redirect(operator, target))
+                self.substitutions(child)
             else:
                 arguments += self.word(child)
 
@@ -694,14 +695,21 @@ class _Reader:
                 assignments.append(self.assignment(child))
             elif kind.endswith("_redirect"):
                 self.redirect(child, redirects, arguments)
-            elif child.start_byte == stop and arguments:  # `$"text"` comes in two nodes
-                last = arguments.pop()
-                span = Span(last.span.start, self.span(child).stop)
-                arguments.append(Argument(None, last.raw + self.raw(child), span))
+            elif (
+                stop >= 0 and not self.source[stop : child.start_byte].strip(b"\\\r\n") and kind != "comment"
+            ):
+                # no blank between them: `$"text"` comes in two nodes, as does a word across a continuation
+                name, arguments = _joined(
+                    name, arguments, self.word(child), self.source[stop : child.start_byte]
+                )
             elif kind != "comment":
                 arguments += self.word(child)
             stop = child.end_byte
-            if kind != "word" and _SUBSTITUTION.search(self.source, child.start_byte, stop):
+            if (
+                kind != "word"
+                and not kind.endswith("_redirect")
+                and _SUBSTITUTION.search(self.source, child.start_byte, stop)
+            ):
                 dynamic.append(child)
         if redirects or tail.arguments:
             arguments += tail.arguments
@@ -859,6 +867,18 @@ class _Reader:
                 arguments += self.word(child)
         name = Argument(self.raw(first), self.raw(first), self.span(first))
         self.add(name, arguments, tail, self.span(node))
+
+
+def _joined(
+    name: Argument, arguments: list[Argument], more: list[Argument], between: bytes
+) -> tuple[Argument, list[Argument]]:
+    """Return name and arguments with the first of ``more`` joined to the last of them."""
+    if not more:
+        return name, arguments
+    last, one = (arguments or [name])[-1], more[0]
+    text = None if last.text is None or one.text is None else last.text + one.text
+    whole = Argument(text, last.raw + _decode(between) + one.raw, Span(last.span.start, one.span.stop))
+    return (name, [*arguments[:-1], whole, *more[1:]]) if arguments else (whole, more[1:])
 
 
 def _moved(command: Command, wrappers: tuple[str, ...], span: Span | None) -> Command:

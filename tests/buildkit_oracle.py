@@ -119,7 +119,7 @@ class Comparison(NamedTuple):
 
 
 ALIKE = "read alike"
-NOT_JUDGED = "not judged: no UTF-8, or NUL"
+NOT_JUDGED = "not judged: no UTF-8, NUL, or a crash of the judge"
 REFUSED_BY_BOTH = "refused by both"
 REFUSED_LATER = "refused by hardener, and by BuildKit after parsing (instructions/parse.go)"
 REFUSED_BY_BUILDKIT = "refused by BuildKit alone, for the arguments of ENV or LABEL"
@@ -134,12 +134,21 @@ _ARGUMENTS = re.compile("(ENV|LABEL) must have two arguments|can't find = in")
 # The judge is older than the rules that `hardener` follows.  Each entry is a change of BuildKit since v0.12.5, with
 # what takes the change out of a file: a difference that is gone then has this reason.
 CHANGES: tuple[tuple[str, Callable[[bytes], bytes]], ...] = (
+    ("any blank may follow the # of a directive", lambda data: _BLANKS.sub(rb"\1", data)),
     ("check= is a directive", lambda data: _without_check(data)),
     ("blanks after << are skipped", lambda data: re.sub(rb"<<[\t\r ]+(?=[^\t\r\n ])", b"<<", data)),
     ("blanks after << are skipped", lambda data: re.sub(rb"<<(?=[\t\r \\`])", b"__", data)),
     ("${name%x}, ${name#x} and ${name/x/y} are known", lambda data: _MODIFIER.sub(rb"$_\1", data)),
+    (
+        "flags have the escape character of the file",
+        lambda data: re.sub(
+            rb"--[^\n]*", lambda match: re.sub(rb"[`\\](?=[\t\r ]*[^\t\r ])", b"x", match[0]), data
+        ),
+    ),
     ("no exec form where something follows the array", lambda data: data.replace(b"[", b"(")),
 )
+_BLANKS = re.compile(rb"(?m)^([\t\v\f\r \xc2\xa0\x85]*#)[\t\v\f\r \x80-\xa0\xa8\xa9\xaf\xc2\xe1-\xe3]*")
+REASONS = frozenset(reason for reason, _ in CHANGES) | {"several changes of BuildKit"}
 _MODIFIER = re.compile(rb"\$\{(\w*[%#/])")
 
 
@@ -210,7 +219,7 @@ def differences(file: Dockerfile, nodes: Sequence[Node]) -> list[str]:
     for one, node in zip(file.instructions, nodes):
         for what, mine, its in (
             ("flags", _flags(one), node.flags),
-            ("value", _value(one), node.value),
+            ("value", _value(one, file.escape), node.value),
             ("heredocs", _heredocs(file, one), node.heredocs),
             ("trigger", one.inner and one.inner.keyword, node.sub_keyword),
         ):
@@ -230,17 +239,22 @@ def _heredocs(file: Dockerfile, one: Instruction) -> tuple[tuple[str, str], ...]
     return tuple((heredoc.name, file.data[slice(*heredoc.body)].decode()) for heredoc in one.heredocs)
 
 
-def _value(one: Instruction) -> tuple[str, ...]:
+def _value(one: Instruction, escape: str) -> tuple[str, ...]:
     """Return the arguments in the shape that BuildKit's line parser gives them."""
     if one.inner is not None:
-        return _value(one.inner)
+        return _value(one.inner, escape)
+    words = [word.text for word in one.words]
     if one.json is not None:
         elements = tuple(word.text for word in one.json)
-        return (one.words[0].text, *elements) if one.keyword == "HEALTHCHECK" else elements
-    if one.keyword in {"ADD", "ARG", "COPY", "EXPOSE", "FROM", "VOLUME"}:
-        return tuple(word.text for word in one.words)
-    if one.keyword in {"ENV", "LABEL"} and one.words and "=" in one.words[0].text:
-        return tuple(part for word in one.words for part in word.text.split("=", 1))
+        return (words[0], *elements) if one.keyword == "HEALTHCHECK" else elements
+    if one.keyword in {"ADD", "COPY", "EXPOSE", "FROM", "VOLUME"}:
+        return tuple(words)
+    if words and (len(words[-1]) - len(words[-1].rstrip(escape))) % 2:
+        words[-1] = words[-1][:-1]  # an escape character that nothing follows is left out
+    if one.keyword == "ARG":
+        return tuple(words)
+    if one.keyword in {"ENV", "LABEL"} and words and "=" in words[0]:
+        return tuple(part for word in words for part in word.split("=", 1))
     if one.keyword in {"ENV", "LABEL", "HEALTHCHECK"}:
         return tuple(re.split(r"[\t\v\f\r ]+", one.value, maxsplit=1)) if one.value else ()
     return (one.value,) if one.value else ()
