@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from hardener import privileges
 from hardener.stages import is_root
 from hardener.variables import expand
 
@@ -31,8 +33,12 @@ DIALECTS = {
 }  # fmt: skip
 # Images without a shell: nothing can be created there, numbers are all there is.
 WITHOUT_SHELL = frozenset(("scratch", "distroless"))
-# Distroless images bring this account in /etc/passwd, with a home (GoogleContainerTools/distroless, common/variables.bzl).
+# Distroless images bring this account, with a home (GoogleContainerTools/distroless, common/variables.bzl).
 DISTROLESS_ID = 65532
+
+
+# The family of distributions that a package manager belongs to, for base images that are not known by name.
+FAMILY_OF_MANAGER = {"apt": "debian", "apk": "alpine", "dnf": "shell", "zypper": "suse", "pacman": "arch"}
 
 
 class Account(NamedTuple):
@@ -50,6 +56,15 @@ class Account(NamedTuple):
         if self.user and (style == "name" or self.uid is None):
             return f"{self.user}:{self.group}" if self.group else self.user
         return f"{self.uid}:{self.gid}"
+
+
+@lru_cache(maxsize=256)
+def family_of(facts: StageFacts) -> str:
+    """Return the family of the base image, by name or by the package manager its RUN steps use, else ``""``."""
+    if facts.image is not None and facts.image.family != "unknown":
+        return facts.image.family
+    managers = (privileges.package_manager(command) for _, command in facts.run_commands)
+    return next((FAMILY_OF_MANAGER[one] for one in managers if one in FAMILY_OF_MANAGER), "")
 
 
 class Made(NamedTuple):
@@ -119,7 +134,7 @@ def owners_named(facts: StageFacts) -> frozenset[str]:
     return frozenset(owner.partition(":")[0] for owner in expanded if owner and not is_root(owner))
 
 
-def account_for(facts: StageFacts, family: str, settings: Settings) -> Account | None:
+def account_for(facts: StageFacts, settings: Settings) -> Account | None:
     """Return the account a stage will run as; ``None`` where no account can be named for certain.
 
     In this order: the base image's own default user where the Dockerfile only went back to root; the one
@@ -135,6 +150,7 @@ def account_for(facts: StageFacts, family: str, settings: Settings) -> Account |
         return own_account(facts, made, next(iter(owners)))
     if len(owners) > 1:
         return None
+    family = family_of(facts)
     if family == "distroless" and (settings.uid, settings.gid) == (5000, 5000):
         return Account(None, None, DISTROLESS_ID, DISTROLESS_ID, exists=True)
     if family in WITHOUT_SHELL:
@@ -180,9 +196,10 @@ def free_account(facts: StageFacts, made: tuple[Made, ...], settings: Settings) 
     for one in made:
         gid = group_number(made, one.group) if one.group else None
         ours = one.name.removeprefix(settings.user) if one.name.startswith(settings.user) else "-"
-        if not one.is_group and ours.strip("0123456789") == "" and gid is not None and gid >= settings.gid:
-            if one.number is not None and one.number >= settings.uid:
-                return Account(one.name, one.group, one.number, gid, exists=True)
+        if one.is_group or ours.strip("0123456789") or one.number is None or gid is None:
+            continue
+        if one.number >= settings.uid and gid >= settings.gid:
+            return Account(one.name, one.group, one.number, gid, exists=True)
     users = {one.name: one.number for one in made if not one.is_group}
     groups = {one.name: one.number for one in made if one.is_group}
     for known in facts.image.users if facts.image else ():

@@ -40,9 +40,7 @@ class Failure:
         return f"{where}: {self.message}"
 
 
-def harden_paths(
-    paths: Iterable[Path], overrides: Mapping[str, Any] | None = None
-) -> Iterator[Hardened | Failure]:
+def harden_paths(paths: Iterable[Path], overrides: Mapping[str, Any] | None = None) -> Iterator[Hardened | Failure]:
     """Harden every Dockerfile among and below ``paths``; nothing is written.
 
     ``overrides`` are fields of ``Settings`` that win over the configuration files.

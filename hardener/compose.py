@@ -24,7 +24,19 @@ if TYPE_CHECKING:
 FILE_NAME = re.compile(r"^(?:docker-)?compose(?:[.-][\w.-]+)?\.ya?ml$")
 # Capabilities that only a root process can use (capabilities(7)); the others are harmless to lose.
 ROOT_CAPABILITIES = frozenset(
-    "ALL SYS_ADMIN NET_ADMIN SYS_MODULE SYS_PTRACE SYS_RAWIO SYS_TIME DAC_READ_SEARCH NET_RAW SYS_RESOURCE MKNOD".split()
+    [
+        "ALL",
+        "SYS_ADMIN",
+        "NET_ADMIN",
+        "SYS_MODULE",
+        "SYS_PTRACE",
+        "SYS_RAWIO",
+        "SYS_TIME",
+        "DAC_READ_SEARCH",
+        "NET_RAW",
+        "SYS_RESOURCE",
+        "MKNOD",
+    ]
 )
 
 
@@ -174,9 +186,15 @@ def service_need(service: Service) -> tuple[str, str] | None:
         return "is privileged", keep
     capabilities = {str(one).upper().removeprefix("CAP_") for one in values.get("cap_add") or ()}
     if capabilities & ROOT_CAPABILITIES:
-        return f"adds {', '.join(sorted(capabilities & ROOT_CAPABILITIES))}, which a non-root process does not get", keep
+        return (
+            f"adds {', '.join(sorted(capabilities & ROOT_CAPABILITIES))}, which a non-root process does not get",
+            keep,
+        )
     if values.get("devices"):
-        return "uses devices of the host, whose group differs from host to host", "add that group with group_add"
+        return (
+            "uses devices of the host, whose group differs from host to host",
+            "add that group with group_add",
+        )
     if str(values.get("pid")) == "host" or str(values.get("network_mode")) == "host":
         return "shares the host's processes or network", keep
     if str(values.get("user") or "").partition(":")[0] in ("0", "root"):
@@ -270,4 +288,4 @@ def container_port_position(text: str, scalar: Any, old: int) -> int | None:
     offset = raw.find(value)
     if offset < 0:
         return UNCLEAR
-    return scalar.start_mark.index + offset + match.start("port")
+    return int(scalar.start_mark.index) + offset + match.start("port")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import posixpath
 from functools import lru_cache
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from hardener.paths import absolute
 from hardener.stages import resolve
 
 if TYPE_CHECKING:
+    from pathlib import PurePosixPath
+
     from hardener.dockerfile import Instruction
     from hardener.project import Project
     from hardener.stages import StageFacts, Step
@@ -135,8 +136,12 @@ def git_may_be_copied(project: Project, step: Step) -> bool:
         return False
     context = build_context(project)
     ignored = project.read(context / ".dockerignore") or b""
-    if any(line.strip().strip(b"/") in (b".git", b"**/.git", b".git*", b".git/**", b"*") for line in ignored.splitlines()):
+    if any(
+        line.strip().strip(b"/") in (b".git", b"**/.git", b".git*", b".git/**", b"*") for line in ignored.splitlines()
+    ):
         return False
-    return project.root is None or project.exists(context / ".git") or not any(
-        project.exists(folder / ".git") for folder in (context, *context.parents)
+    return (
+        project.root is None
+        or project.exists(context / ".git")
+        or not any(project.exists(folder / ".git") for folder in (context, *context.parents))
     )

@@ -60,7 +60,10 @@ def made_for_state(command: Command) -> tuple[str, ...]:
     state = privileges.runtime_state(command)
     words = [argument.text for argument in command.arguments if argument.text and argument.text[0] != "-"]
     paths = [absolute(word, command.directory) for word in words] if command.directory is not None else []
-    return (*(state.paths if state is not None else ()), *(path for path in paths if below(path, STATE_TREES)))
+    return (
+        *(state.paths if state is not None else ()),
+        *(path for path in paths if below(path, STATE_TREES)),
+    )
 
 
 def may_be_given(facts: StageFacts, path: str) -> bool:

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 # Dockerfile, Containerfile, Dockerfile.prod, web.Dockerfile, in any case: what `docker build -f` users write.
 FILE_NAME = re.compile(r"^(?:.*\.)?(?:dockerfile|containerfile)(?:\..+)?$", re.IGNORECASE)
 # The same name with one of these endings is about a Dockerfile, not one: an ignore list, a template, a backup.
-OTHER_ENDINGS = (".dockerignore", ".j2", ".jinja", ".jinja2", ".erb", ".tmpl", ".tpl", ".template", ".mustache", ".in",
-                 ".bak", ".orig", ".rej", ".swp", "~", ".md", ".py", ".sh", ".go", ".js", ".ts", ".json", ".yml", ".yaml")  # fmt: skip
+OTHER_ENDINGS = (
+    ".dockerignore", ".j2", ".jinja", ".jinja2", ".erb", ".tmpl", ".tpl", ".template", ".mustache", ".in", ".bak",
+    ".orig", ".rej", ".swp", "~", ".md", ".py", ".sh", ".go", ".js", ".ts", ".json", ".yml", ".yaml",
+)  # fmt: skip
 
 
 def is_dockerfile_name(name: str) -> bool:

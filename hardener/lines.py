@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 def line_start(dockerfile: Dockerfile, instruction: Instruction) -> int:
     """Return the offset of the first line of an instruction, or of the comment that stands right above it."""
-    floor = max((one.span.stop for one in dockerfile.instructions if one.span.stop <= instruction.span.start), default=0)
+    floor = max(
+        (one.span.stop for one in dockerfile.instructions if one.span.stop <= instruction.span.start),
+        default=0,
+    )
     start = instruction.span.start
     while start > floor:
         previous = dockerfile.data.rfind(b"\n", 0, start - 1) + 1

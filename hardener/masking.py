@@ -108,9 +108,7 @@ class Joined(NamedTuple):
         """Return where the bytes ``text[start:stop]``, at least one, stand in the file."""
         first = bisect_right(self.pieces, start) - 1
         last = bisect_right(self.pieces, stop - 1) - 1
-        return Span(
-            self.offsets[first] + start - self.pieces[first], self.offsets[last] + stop - self.pieces[last]
-        )
+        return Span(self.offsets[first] + start - self.pieces[first], self.offsets[last] + stop - self.pieces[last])
 
 
 def without_blanks_after(text: bytes) -> bytes:
@@ -439,9 +437,7 @@ def split_words(text: bytes, start: int, escape: bytes, *, quotes: bool) -> tupl
     """Split ``text[start:]`` on blanks; with ``quotes`` a quoted or escaped blank does not split."""
     pattern = _patterns(escape).word if quotes else _PLAIN_WORD
     matches = pattern.finditer(text, start)
-    return tuple(
-        Piece(match.start(), match.end(), match[0]) for match in matches if match["word"] is not None
-    )
+    return tuple(Piece(match.start(), match.end(), match[0]) for match in matches if match["word"] is not None)
 
 
 def json_strings(text: bytes, start: int) -> tuple[Piece, ...] | None:
@@ -502,9 +498,7 @@ def _keyword_and_arguments(text: bytes, escape: bytes) -> tuple[bytes, bytes]:
 
 def _in_bytes(opener: Opener, line: str) -> Opener:
     """Return an opener of ``line`` with its indices in bytes."""
-    start, stop = (
-        len(line[:index].encode("utf-8", "surrogateescape")) for index in (opener.start, opener.stop)
-    )
+    start, stop = (len(line[:index].encode("utf-8", "surrogateescape")) for index in (opener.start, opener.stop))
     return opener._replace(start=start, stop=stop)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hardener.decision import targets, verdict
 from hardener.dockerfile import ParseError
 from hardener.edit import Applicability, EditConflict, Finding
 from hardener.fixers import FIXERS
-from hardener.outcome import Outcome, Verdict, targets, verdict
+from hardener.outcome import Outcome, Verdict
 from hardener.pragmas import is_ignored
-from hardener.project import Project
 from hardener.settings import Settings
 from hardener.stages import is_root, stage_facts
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import PurePosixPath
 
     from hardener.edit import Edit
+    from hardener.project import Project
 
 
 class SelfCheckError(Exception):
@@ -115,7 +116,9 @@ def check_untouched(before: Project, after: Project, edits: Iterable[Edit]) -> N
         if position < len(own) and own[position].start < one.span.stop:
             continue
         twin = places.get(one.span.start + shift)
-        if twin is None or after_bytes(after, twin.span) .rstrip(b"\r\n") != after_bytes(before, one.span).rstrip(b"\r\n"):
+        if twin is None or after_bytes(after, twin.span).rstrip(b"\r\n") != after_bytes(before, one.span).rstrip(
+            b"\r\n"
+        ):
             raise SelfCheckError(f"line {one.line} would change although nothing in it was edited")
 
 

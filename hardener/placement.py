@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hardener import privileges
 from hardener.context import git_may_be_copied
+from hardener.decision import targets, verdict
 from hardener.directories import working_directories
 from hardener.lines import line_start
+from hardener.outcome import Outcome, Verdict
 from hardener.processes import HOME
-from hardener.outcome import Outcome, Verdict, targets, verdict
 from hardener.stages import StageFacts, is_root, stage_facts
 
 if TYPE_CHECKING:
@@ -97,7 +98,9 @@ def tail_as_user(facts: StageFacts) -> tuple[int, ...]:
     first = len(runs)
     while first > 0 and works_as_user(own[runs[first - 1]], owned):
         first -= 1
-    before = [step for step in facts.steps if step.instruction.keyword == "RUN" and step not in [own[i] for i in runs[first:]]]
+    before = [
+        step for step in facts.steps if step.instruction.keyword == "RUN" and step not in [own[i] for i in runs[first:]]
+    ]
     if any(touches_application(step, owned) for step in before):
         return ()
     return tuple(runs[first:])
@@ -155,7 +158,18 @@ def fragile_after(project: Project, facts: StageFacts, step: Step, as_user: froz
             tool = command.name.rpartition("/")[2]
             if tool in ("npm", "npx") and old_npm(facts):
                 return True
-            if tool in ("git", "go", "make", "pip", "pip3", "hatch", "poetry", "uv", "cargo", "goreleaser") and git_may_be_copied(project, step):
+            if tool in (
+                "git",
+                "go",
+                "make",
+                "pip",
+                "pip3",
+                "hatch",
+                "poetry",
+                "uv",
+                "cargo",
+                "goreleaser",
+            ) and git_may_be_copied(project, step):
                 return True
         if (commands is None or any(unknown(command) for command in commands)) and git_may_be_copied(project, step):
             return True

@@ -7,40 +7,23 @@ Nothing moves unless the place that binds the port was found and moves with it: 
 from __future__ import annotations
 
 import re
-import sys
-from fnmatch import fnmatchcase
-from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from hardener import compose, references, shell
+from hardener import compose, references
 from hardener.edit import Edit, Span
-from hardener.lines import insertion
-from hardener.stages import Step, shell_sources
-from hardener.variables import assignments
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from hardener.listening import PORT, PRIVILEGED, deciding, port_tokens, server_commands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hardener.project import Project
     from hardener.settings import Settings
-    from hardener.stages import StageFacts
+    from hardener.stages import StageFacts, Step
 
-PRIVILEGED = range(1, 1024)
-PORT = "{new port}"
 # `http://localhost:80/x`, `localhost:80`, `http://127.0.0.1`: a health check that calls its own container.
 OWN_ADDRESS = re.compile(
     rb"(?:(?P<scheme>https?)://)?(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\]|\[::\])(?::(?P<port>\d+))?(?=[/\s\"'?;|)&,]|$)"
 )
-# The end of an address or a bare port, as a server's option takes it: `80`, `:80`, `0.0.0.0:80`, `http://+:80`.
-ADDRESS = re.compile(r"^(?:[\w.+*\-\[\]:/]*[:])?(?P<port>\d{1,5})/?$")
-# An address of the container itself: no host, or one that means all interfaces or the loopback.
-EVERYWHERE = re.compile(r"^(?:(?:https?://)?(?:0\.0\.0\.0|127\.0\.0\.1|localhost|\[::\d?\]|\*|\+)?:)?\d+/?$")
 IMPLICIT = {None: 80, b"http": 80, b"https": 443}
 
 
@@ -61,17 +44,21 @@ class Move(NamedTuple):
     edits: tuple[Edit, ...]
 
 
-class Token(NamedTuple):
-    """One word of a start command: its text and the bytes of the file that hold it."""
+class Exposed(NamedTuple):
+    """A port of EXPOSE; ``span`` is where its digits stand, ``None`` for a range or another protocol than TCP."""
 
-    text: str
-    span: Span
+    port: int
+    step: Step
+    span: Span | None
 
 
-@lru_cache(maxsize=1)
-def knowledge() -> dict[str, Any]:
-    """Return ``ports.toml``: where each server takes its port from."""
-    return tomllib.loads(Path(__file__).with_name("ports.toml").read_text(encoding="utf-8"))
+class Uses(NamedTuple):
+    """Everything in the image's own files that states or decides one port; ``line`` is the first of it."""
+
+    port: int
+    line: int
+    stated: tuple[Exposed, ...]
+    decided: tuple[Edit, ...]
 
 
 def stuck(project: Project, facts: StageFacts, settings: Settings) -> Stuck | None:
@@ -84,17 +71,19 @@ def stuck(project: Project, facts: StageFacts, settings: Settings) -> Stuck | No
 
 def moves(project: Project, facts: StageFacts, settings: Settings) -> Iterator[tuple[int, Move | Stuck]]:
     """Yield every privileged port that a stage states or binds, with its move or why there is none."""
-    stated = dict(exposed(facts))
+    stated = tuple(exposed(facts))
     decided = deciding(project, facts)
-    lines = {port: step.instruction.line for port, (step, _) in stated.items()}
+    lines = {one.port: one.step.instruction.line for one in reversed(stated)}
     for port, _, line in decided:
         lines.setdefault(port, line)
     for port in sorted(lines):
-        yield port, move(project, facts, settings, port, lines[port], stated, decided)
+        own = tuple(one for one in stated if one.port == port)
+        edits = tuple(edit for number, edit, _ in decided if number == port)
+        yield port, move(project, facts, settings, Uses(port, lines[port], own, edits))
 
 
-def exposed(facts: StageFacts) -> Iterator[tuple[int, tuple[Step, Span | None]]]:
-    """Yield each port below 1024 of EXPOSE with its step and the span of its digits (``None``: a variable)."""
+def exposed(facts: StageFacts) -> Iterator[Exposed]:
+    """Yield each port below 1024 that EXPOSE states."""
     for step in facts.steps:
         if step.instruction.keyword != "EXPOSE":
             continue
@@ -104,179 +93,35 @@ def exposed(facts: StageFacts) -> Iterator[tuple[int, tuple[Step, Span | None]]]
                 start = word.span.start + match.start(1)
                 plain = match[2] is None and (match[3] or "tcp").lower() == "tcp"
                 exact = word.span.stop - word.span.start == len(word.text)
-                yield int(match[1]), (step, Span(start, start + len(match[1])) if plain and exact else None)
+                span = Span(start, start + len(match[1])) if plain and exact else None
+                yield Exposed(int(match[1]), step, span)
 
 
-def deciding(project: Project, facts: StageFacts) -> tuple[tuple[int, Edit, int], ...]:
-    """Return what decides the port the server listens on: port, edit and line.
-
-    The edit's text is empty where only the digits change, else it has ``PORT`` where the new number goes.
-    """
-    found: list[tuple[int, Edit, int]] = []
-    path = project.dockerfile_path
-    data = project.dockerfile.data
-    names: set[str] = set()
-    for server, words in server_commands(project, facts):
-        names |= set(server.get("variables", ()))
-        for token, port in port_tokens(server, words):
-            if port in PRIVILEGED:
-                digits = data.rfind(str(port).encode(), token.span.start, token.span.stop)
-                edit = Edit(path, digits, digits + len(str(port)), b"")
-                found.append((port, edit, project.dockerfile.line_of(digits)))
-    if facts.image is not None and "dotnet" in (facts.reference or ""):
-        names |= {"ASPNETCORE_URLS", "ASPNETCORE_HTTP_PORTS", "DOTNET_URLS"}
-    for name, port, span, line in variable_ports(facts):
-        if name in names or references.reads_variable(project, facts, name):
-            found.append((port, Edit(path, span.start, span.stop, b""), line))
-    found += references.source_ports(project, facts)
-    found += base_ports(project, facts)
-    return tuple(found)
-
-
-def base_ports(project: Project, facts: StageFacts) -> Iterator[tuple[int, Edit, int]]:
-    """Yield the ports that a variable of the base image decides, with the place for the line that overrides it."""
-    for port in facts.image.ports if facts.image is not None and facts.image.outcome == "plain" else ():
-        for base in knowledge()["base"]:
-            named = any(fnmatchcase(facts.reference or "", pattern) for pattern in base["images"])
-            if named and not any(name in facts.variables for name in base["variables"]):
-                first = facts.stage.instructions[0]
-                text = base["line"].replace("{port}", PORT)
-                place = insertion(project, first.span.stop, [text])
-                yield port, place, first.line
-
-
-def server_commands(project: Project, facts: StageFacts) -> Iterator[tuple[dict[str, Any], tuple[Token, ...]]]:
-    """Yield each known server that the image starts, with the words of its command."""
-    entrypoint, command = facts.entrypoint, facts.command
-    candidates = [words for step in (entrypoint, command) if step for words in command_tokens(project, step)]
-    if entrypoint and command and entrypoint.instruction.json is not None and command.instruction.json is not None:
-        candidates = [tuple(Token(word.text, word.span) for word in (*entrypoint.instruction.json, *command.instruction.json)), *candidates]
-    for words in candidates:
-        for server in knowledge()["server"]:
-            if start_of(server, words) is not None:
-                yield server, words
-
-
-def command_tokens(project: Project, step: Step) -> Iterator[tuple[Token, ...]]:
-    """Yield the words of every command in a start instruction, with the spans of the words in the file."""
-    instruction = step.instruction
-    data = project.dockerfile.data
-    if instruction.json is not None:
-        words = instruction.json
-        yield tuple(Token(word.text, word.span) for word in words)
-        for position, word in enumerate(words[:-1]):
-            script = words[position + 1]
-            raw = data[script.span.start + 1 : script.span.stop - 1]
-            if word.text in ("-c", "-lc", "-ec") and b"\\" not in raw:
-                yield from shell_tokens(raw, script.span.start + 1)
-        return
-    for source, offset in shell_sources(project.dockerfile, instruction):
-        yield from shell_tokens(source, offset)
-
-
-def shell_tokens(source: bytes, offset: int) -> Iterator[tuple[Token, ...]]:
-    """Yield the words of every command of a piece of shell."""
-    try:
-        commands = shell.commands(source, offset, None)
-    except shell.ShellError:
-        return
-    for command in commands:
-        head = Token(command.name, Span(command.span.start, command.span.start))
-        yield (head, *(Token(argument.text or "", argument.span) for argument in command.arguments))
-
-
-def start_of(server: dict[str, Any], words: tuple[Token, ...]) -> int | None:
-    """Return the position after the words that start a server, ``None`` where it is not started."""
-    if server["names"] == ["*"]:
-        return 0
-    after = server.get("after", [])
-    for position, word in enumerate(words):
-        if word.text.rpartition("/")[2] in server["names"]:
-            following = [one.text for one in words[position + 1 :]]
-            if all(any(text.rpartition("/")[2] == need for text in following) for need in after):
-                skip = max((following.index(text) for text in following if text.rpartition("/")[2] in after), default=-1)
-                return position + 2 + skip
-    return None
-
-
-def port_tokens(server: dict[str, Any], words: tuple[Token, ...]) -> Iterator[tuple[Token, int]]:
-    """Yield the words of a server's command line that hold its port."""
-    begin = start_of(server, words) or 0
-    options = server.get("options", [])
-    for position in range(begin, len(words)):
-        word = words[position]
-        flag, equals, value = word.text.partition("=")
-        short = next((one for one in options if len(one) == 2 and word.text.startswith(one) and len(word.text) > 2), None)
-        if equals and flag in options:
-            text = value
-        elif word.text in options and position + 1 < len(words):
-            word, text = words[position + 1], words[position + 1].text
-        elif short is not None:
-            text = word.text[2:]
-        elif server.get("positional") and not word.text.startswith("-"):
-            text = word.text
-        else:
-            continue
-        match = ADDRESS.match(text)
-        if match is not None and (server["names"] != ["*"] or EVERYWHERE.match(text)):
-            yield word, int(match["port"])
-
-
-def variable_ports(facts: StageFacts) -> Iterator[tuple[str, int, Span, int]]:
-    """Yield name, port, span of the digits and line of each ARG or ENV that holds a privileged port or address."""
-    for step in facts.steps:
-        instruction = step.instruction
-        if instruction.keyword not in ("ENV", "ARG"):
-            continue
-        legacy = "=" not in (instruction.words[0].text if instruction.words else "=")
-        for name, value in assignments(instruction, step.variables).items():
-            match = ADDRESS.match(value or "")
-            if match is None or int(match["port"]) not in PRIVILEGED or not re.search(r"PORT|URL|BIND|ADDR|LISTEN", name):
-                continue
-            for word in instruction.words:
-                if word.text.startswith(f"{name}=") or (legacy and word is instruction.words[-1]):
-                    text = word.text.rstrip("\"'/")
-                    if text.endswith(match["port"]) and word.span.stop - word.span.start == len(word.text):
-                        stop = word.span.start + len(text)
-                        yield name, int(match["port"]), Span(stop - len(match["port"]), stop), instruction.line
-
-
-def move(
-    project: Project,
-    facts: StageFacts,
-    settings: Settings,
-    port: int,
-    line: int,
-    stated: dict[int, tuple[Step, Span | None]],
-    decided: tuple[tuple[int, Edit, int], ...],
-) -> Move | Stuck:
+def move(project: Project, facts: StageFacts, settings: Settings, uses: Uses) -> Move | Stuck:
     """Return the move of one port with all its edits, or why it has to stay."""
-    path = project.dockerfile_path
+    path, port, line = project.dockerfile_path, uses.port, uses.line
     new = settings.new_port(port)
     text = str(new).encode()
     way_out = f"make it listen on {new} by hand, then run harden again"
-    edits = [
-        Edit(one.path, one.start, one.stop, one.text.replace(PORT.encode(), text) or text)
-        for number, one, _ in decided
-        if number == port
-    ]
-    if not edits:
-        return Stuck(line, f"port {port} needs root outside Docker's own networks, and nothing here decides it", way_out)
-    if port in stated and stated[port][1] is None:
+    if not uses.decided:
+        reason = f"port {port} needs root outside Docker's own networks, and nothing here decides it"
+        return Stuck(line, reason, way_out)
+    if any(one.span is None for one in uses.stated):
         return Stuck(line, f"EXPOSE of port {port} is a range, a variable or not TCP", way_out)
-    if any(int(number) == new for number in all_exposed(facts)) and f"{new}" != f"{port}":
+    if new in all_exposed(facts):
         return Stuck(line, f"port {new}, where {port} would go, is taken", f"choose another with --port {port}=NEW")
+    edits = [Edit(one.path, one.start, one.stop, one.text.replace(PORT.encode(), text) or text) for one in uses.decided]
+    edits += [Edit(path, one.span.start, one.span.stop, text) for one in uses.stated if one.span is not None]
     for step in facts.steps:
-        if step.instruction.keyword == "EXPOSE":
-            edits += [Edit(path, span.start, span.stop, text) for number, (owner, span) in exposed(facts) if number == port and span and owner is step]
         if step.instruction.keyword == "HEALTHCHECK":
             own = own_addresses(project, step, port, text)
             if own is None:
-                return Stuck(step.instruction.line, f"its HEALTHCHECK names {port} in a way that is not understood", way_out)
+                reason = f"its HEALTHCHECK names {port} in a way that is not understood"
+                return Stuck(step.instruction.line, reason, way_out)
             edits += own
-    mentions = unexplained(project, facts, port, edits)
-    if mentions is not None:
-        return Stuck(mentions, f"port {port} is named here too, in a way that is not understood", way_out)
+    mentioned = unexplained(project, facts, port, edits)
+    if mentioned is not None:
+        return Stuck(mentioned, f"port {port} is named here too, in a way that is not understood", way_out)
     composed, unclear = compose.container_port_edits(project, port, new)
     if unclear is not None:
         return Stuck(line, f"{unclear} publishes port {port} in a way that is not understood", way_out)

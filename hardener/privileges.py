@@ -94,11 +94,7 @@ def root_reason(command: Command, owned: Sequence[str], home: str) -> str | None
             return None
         only = [one.text for one in arguments]
         prints = "/" not in name and "$" not in name and only in (["--version"], ["--help"], ["-version"])
-        return (
-            None
-            if prints
-            else _UNKNOWN + " ".join([name, *(text for text in only[:1] if text and text[0] != "-")])
-        )
+        return None if prints else _UNKNOWN + " ".join([name, *(text for text in only[:1] if text and text[0] != "-")])
     return _CHECKS[rule.kind](rule, arguments, command, user)
 
 
@@ -123,9 +119,7 @@ def runtime_state(command: Command) -> RuntimeState | None:
     if paths:
         return RuntimeState(f"the build makes {', '.join(paths)}, as if for run time", tuple(paths))
     rule = _match(tables["state"], name, arguments)
-    if rule is None or (
-        rule.entry == "sqlite3" and not any(one.text and one.text[0] != "-" for one in arguments)
-    ):
+    if rule is None or (rule.entry == "sqlite3" and not any(one.text and one.text[0] != "-" for one in arguments)):
         return None
     found = _resolved(arguments[0], command) if rule.entry == "sqlite3" else None
     return RuntimeState(rule.table["reason"], (found,) if found else ())
@@ -222,9 +216,7 @@ def _match(index: Mapping[str, list[_Rule]], name: str, arguments: Sequence[Argu
         elif len(words) > 1:
             fits = words == texts[: len(words)]
         else:
-            fits = (
-                bool(texts) and texts[0].startswith(words[0]) and (words[0][1] != "-" or texts[0] == words[0])
-            )
+            fits = bool(texts) and texts[0].startswith(words[0]) and (words[0][1] != "-" or texts[0] == words[0])
         if fits:
             return rule
     return None
@@ -264,9 +256,7 @@ def _canonical(command: Command) -> tuple[str, Sequence[Argument]]:
 def only_reads(command: Command) -> bool:
     """Whether ``command`` is known to print or read, and no redirection of it writes a file."""
     rule = _match(_tables()["rules"], *_canonical(command))
-    writes = any(
-        operator in _WRITING and target.text != "/dev/null" for operator, target in command.redirects
-    )
+    writes = any(operator in _WRITING and target.text != "/dev/null" for operator, target in command.redirects)
     return ((rule is not None and rule.kind == "read") or not command.name) and not writes
 
 
@@ -353,9 +343,7 @@ def _hidden(name: str, arguments: Sequence[Argument], command: Command, user: _U
             if not _below(posixpath.normpath(match[0]), user.owned):
                 return f"{name} reads {match[0]}"
     if name in _RECURSIVE:
-        options = "".join(
-            one.text[1:] for one in arguments if one.text and re.fullmatch("-[A-Za-z]+", one.text)
-        )
+        options = "".join(one.text[1:] for one in arguments if one.text and re.fullmatch("-[A-Za-z]+", one.text))
         if not _RECURSIVE[name] or any(letter in options for letter in _RECURSIVE[name]):
             for one in arguments:
                 top = _resolved(one, command) if one.text and one.text[0] in "/." else None
@@ -461,9 +449,7 @@ def _parse(table: Mapping[str, str], arguments: Sequence[Argument]) -> _Parsed:
         if text == "--":
             words += queue[::-1]
             break
-        if (text is None and not one.raw.startswith("-")) or (
-            text is not None and (text[:1] != "-" or text == "-")
-        ):
+        if (text is None and not one.raw.startswith("-")) or (text is not None and (text[:1] != "-" or text == "-")):
             words.append(one)
             continue
         if text is None:
@@ -503,9 +489,7 @@ def _check_paths(rule: _Rule, arguments: Sequence[Argument], command: Command, u
     refused = parsed.options & _names(table.get("refuse", "."))
     if refused:
         return f"{_UNKNOWN}{name} with option {min(refused)}"
-    if name == "sed" and any(
-        _SED_WRITES.search(one.raw if one.text is None else one.text) for one in arguments
-    ):
+    if name == "sed" and any(_SED_WRITES.search(one.raw if one.text is None else one.text) for one in arguments):
         return f"{_UNKNOWN}sed with a command that writes or runs something"
     role = table["operands"]
     if "only" in table and not parsed.options & _names(table["only"]):
@@ -571,9 +555,7 @@ def _tar(arguments: Sequence[Argument], command: Command, user: _User) -> str | 
     ):
         return f"{_UNKNOWN}tar with an option that is not known"
     if "x" in letters or "--extract" in texts or "--get" in texts:
-        target = [
-            arguments[index + 1] for index, text in enumerate(texts[:-1]) if text in ("-C", "--directory")
-        ]
+        target = [arguments[index + 1] for index, text in enumerate(texts[:-1]) if text in ("-C", "--directory")]
         target += [
             one._replace(text=text[2:] if text.startswith("-C") else text.partition("=")[2])
             for one, text in zip(arguments, texts, strict=True)
@@ -594,11 +576,7 @@ def _tar(arguments: Sequence[Argument], command: Command, user: _User) -> str | 
 
 
 def _dd(arguments: Sequence[Argument], command: Command, user: _User) -> str | None:
-    targets = [
-        one._replace(text=one.text[3:] if one.text else None)
-        for one in arguments
-        if one.raw.startswith("of=")
-    ]
+    targets = [one._replace(text=one.text[3:] if one.text else None) for one in arguments if one.raw.startswith("of=")]
     return _first(_unwritable(one, command, user, "dd") for one in targets)
 
 

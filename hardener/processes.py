@@ -39,6 +39,14 @@ LANGUAGE_INSTALLERS = frozenset(
 PROGRAM_FOLDERS = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
 
 
+class Spot(NamedTuple):
+    """Where a command stands: ``path:line`` of a script or ``""``, the Dockerfile's line, the scripts that led there."""
+
+    where: str
+    line: int
+    trail: tuple[str, ...] = ()
+
+
 class Obstacle(NamedTuple):
     """A reason not to start a container as another user; ``drops`` says it gives up root by itself already."""
 
@@ -140,16 +148,20 @@ def obstacles(project: Project, facts: StageFacts) -> Iterator[Obstacle]:
     line = (facts.command or first).instruction.line
     commands = started(facts)
     if commands is None:
-        yield Obstacle("", first.instruction.line, "its start command is not shell that can be read", "write it in the exec form")
+        yield Obstacle(
+            "",
+            first.instruction.line,
+            "its start command is not shell that can be read",
+            "write it in the exec form",
+        )
         return
     for command in commands:
-        yield from command_obstacles(project, facts, command, "", line, ())
+        yield from command_obstacles(project, facts, command, Spot("", line))
 
 
-def command_obstacles(
-    project: Project, facts: StageFacts, command: Command, where: str, line: int, trail: tuple[str, ...]
-) -> Iterator[Obstacle]:
+def command_obstacles(project: Project, facts: StageFacts, command: Command, spot: Spot) -> Iterator[Obstacle]:
     """Yield the obstacles of one command that runs when the container starts, its script included."""
+    where, line, trail = spot
     base = command.name.rpartition("/")[2]
     if base in knowledge()["drops"]["names"] or command.wrappers[-1:] == ("su",):
         yield Obstacle(where, line, f"its start gives up root by itself ({base or 'su'})", "", drops=True)
@@ -168,7 +180,7 @@ def command_obstacles(
     script = script_path(command)
     if script is None or len(trail) >= MAXIMUM_DEPTH or script in trail:
         return
-    yield from script_obstacles(project, facts, script, line, (*trail, script))
+    yield from script_obstacles(project, facts, script, Spot(where, line, (*trail, script)))
 
 
 def system_service(project: Project, facts: StageFacts) -> str | None:
@@ -183,7 +195,13 @@ def system_service(project: Project, facts: StageFacts) -> str | None:
         name = command.name
         base = name.rpartition("/")[2]
         # A name of the program table that is no obstacle is a harmless namesake, such as BusyBox' httpd.
-        if not base or base in knowledge()["runtime"]["names"] or base in programs() or privileges.only_reads(command) or "$" in name:
+        if (
+            not base
+            or base in knowledge()["runtime"]["names"]
+            or base in programs()
+            or privileges.only_reads(command)
+            or "$" in name
+        ):
             continue
         if privileges.root_reason(command, (*working_directories(facts), HOME), HOME) is None:
             continue
@@ -223,28 +241,42 @@ def script_path(command: Command) -> str | None:
     return absolute(name, command.directory or "/") if command.directory or name.startswith("/") else None
 
 
-def script_obstacles(
-    project: Project, facts: StageFacts, path: str, line: int, trail: tuple[str, ...]
-) -> Iterator[Obstacle]:
+def script_obstacles(project: Project, facts: StageFacts, path: str, spot: Spot) -> Iterator[Obstacle]:
     """Yield the obstacles in the script at an image path, where it comes from the context or a heredoc."""
+    line = spot.line
     found = context.origin(project, facts, path)
     if found is None:
         return
     if found.missing and SCRIPT_NAME.search(path):
-        yield Obstacle("", line, f"its start script {path} is not in the build context here, so it cannot be checked", "run harden where the whole project is")
+        yield Obstacle(
+            "",
+            line,
+            f"its start script {path} is not in the build context here, so it cannot be checked",
+            "run harden where the whole project is",
+        )
         return
     data = found.data
     if data is None or not is_shell_script(data):
         return
     name = found.path or project.dockerfile_path
     try:
-        commands = shell.commands(data.replace(b"\r\n", b" \n"), 0, facts.workdir, {k: v for k, v in facts.variables.items() if v is not None})
+        commands = shell.commands(
+            data.replace(b"\r\n", b" \n"),
+            0,
+            facts.workdir,
+            {k: v for k, v in facts.variables.items() if v is not None},
+        )
     except shell.ShellError:
-        yield Obstacle(f"{name}:1", line, f"its start script {path} is not shell that can be read", "check it by hand for steps that need root")
+        yield Obstacle(
+            f"{name}:1",
+            line,
+            f"its start script {path} is not shell that can be read",
+            "check it by hand for steps that need root",
+        )
         return
     for command in commands:
         number = data.count(b"\n", 0, command.span.start) + 1
-        yield from command_obstacles(project, facts, command, f"{name}:{number}", line, trail)
+        yield from command_obstacles(project, facts, command, Spot(f"{name}:{number}", line, spot.trail))
 
 
 def is_shell_script(data: bytes) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from hardener import compose, context, processes
 from hardener.discovery import find_dockerfiles
 from hardener.edit import Edit
+from hardener.paths import absolute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,16 +21,43 @@ if TYPE_CHECKING:
     from hardener.stages import StageFacts
 
 # How programs read an environment variable: Node, Python, Go, Ruby, PHP, Java.
-READS = r"(?:process\.env\.{0}\b|process\.env\[['\"]{0}['\"]\]|environ(?:\.get\(|\[)\s*['\"]{0}['\"]|[gG]etenv\(\s*['\"]{0}['\"]|LookupEnv\(\s*\"{0}\"|ENV(?:\.fetch\(|\[)['\"]{0}['\"]|\$\{{{0}[:}}])"
+READS = r"process\.env\.{0}\b|process\.env\[['\"]{0}['\"]\]|environ(?:\.get\(|\[)\s*['\"]{0}['\"]|[gG]etenv\(\s*['\"]{0}['\"]|LookupEnv\(\s*\"{0}\"|ENV(?:\.fetch\(|\[)['\"]{0}['\"]|\$\{{{0}[:}}]"
 # What a Python source must have before it is worth parsing: a port or an address with one to three digits.
 MAY_BIND = re.compile(rb"(?i)port\W{1,16}\d{1,3}\b|\(\(.{0,40},\s*\d{1,3}\s*\)")
-SOURCE = (".js", ".mjs", ".cjs", ".ts", ".py", ".go", ".rb", ".php", ".java", ".kt", ".yml", ".yaml", ".properties", ".conf", ".sh")
+SOURCE = (
+    ".js",
+    ".mjs",
+    ".cjs",
+    ".ts",
+    ".py",
+    ".go",
+    ".rb",
+    ".php",
+    ".java",
+    ".kt",
+    ".yml",
+    ".yaml",
+    ".properties",
+    ".conf",
+    ".sh",
+)
 # Files that start the container or call it: manifests, CI, scripts.
 CALLERS = (".yml", ".yaml", ".sh", ".mk", ".conf", ".template", ".env", ".tf", ".json", ".toml")
-CALLER_NAMES = ("Makefile", "makefile", "GNUmakefile", "Justfile", "justfile", "Jenkinsfile", "Procfile", "Caddyfile")
+CALLER_NAMES = (
+    "Makefile",
+    "makefile",
+    "GNUmakefile",
+    "Justfile",
+    "justfile",
+    "Jenkinsfile",
+    "Procfile",
+    "Caddyfile",
+)
 SKIPPED = frozenset((".git", "node_modules", "vendor", ".venv", "venv", "dist", "build", "target", "__pycache__"))
 # Folder names that say nothing about which image they belong to.
-COMMON_FOLDERS = frozenset(("src", "app", "docker", "build", "deploy", "before", "after", "services", "apps", "images", "..", "."))
+COMMON_FOLDERS = frozenset(
+    ("src", "app", "docker", "build", "deploy", "before", "after", "services", "apps", "images", "..", ".")
+)
 MAXIMUM_FILES = 4000
 MAXIMUM_SIZE = 256 * 1024
 
@@ -42,7 +70,7 @@ def files_below(folder: Path) -> tuple[Path, ...]:
         folders[:] = sorted(name for name in folders if name not in SKIPPED)
         for name in sorted(names):
             if name.endswith(SOURCE + CALLERS) or name in CALLER_NAMES:
-                found.append(Path(top) / name)
+                found.append(Path(top) / name)  # noqa: PERF401  one condition a line reads better
         if len(found) > MAXIMUM_FILES:
             break
     return tuple(found)
@@ -84,7 +112,7 @@ def source_ports(project: Project, facts: StageFacts) -> list[tuple[int, Edit, i
         script = next((word for word in words if word.endswith(".py")), None)
         if script is None or not any("python" in word for word in words):
             continue
-        path = processes.absolute(script, facts.workdir or "/")
+        path = absolute(script, facts.workdir or "/")
         source = context.origin(project, facts, path)
         if source is None or source.path is None or source.data is None:
             continue
@@ -145,7 +173,7 @@ def search_root(project: Project) -> Path:
 
 
 def close_folders(project: Project) -> tuple[Path, ...]:
-    """Return the folders whose files are the image's own: its context, the one around it, those of its Compose files."""
+    """Return the folders whose files are the image's own: its context, the one around it, its Compose files'."""
     assert project.root is not None
     own = project.root / context.build_context(project)
     around = (own.parent,) if own not in (project.root, project.root.parent) and own.parent != project.root else ()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def lines_of(data: bytes) -> list[str]:
-    """Return the lines of a file as text that keeps every byte; only ``\\n`` ends a line, as it does for Git."""
+    r"""Return the lines of a file as text that keeps every byte; only ``\n`` ends a line, as it does for Git."""
     pieces = data.decode("utf-8", "surrogateescape").split("\n")
     return [piece + "\n" for piece in pieces[:-1]] + ([pieces[-1]] if pieces[-1] else [])
 
@@ -30,7 +30,7 @@ def unified_diff(result: Result) -> bytes:
 
 def line_counts(diff: bytes) -> tuple[int, int]:
     """Return the numbers of added and removed lines of a unified diff, as ``unidiff`` reads it."""
-    from unidiff import PatchSet  # noqa: PLC0415  only where a count is shown
+    from unidiff.patch import PatchSet  # noqa: PLC0415  only where a count is shown
 
     patch = PatchSet(diff.decode("utf-8", "surrogateescape"))
     return patch.added, patch.removed

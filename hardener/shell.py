@@ -145,9 +145,7 @@ _PIECE = re.compile(
     """,
     re.DOTALL | re.VERBOSE,
 )
-_IN_DOUBLE_QUOTES = re.compile(
-    rb"\\(.)|\$(?:(\w+)|\{(\w+)(?::?-[^}$`'\"\\]*)?\})|\$(?=[({@*#?!$-])|`", re.DOTALL
-)
+_IN_DOUBLE_QUOTES = re.compile(rb"\\(.)|\$(?:(\w+)|\{(\w+)(?::?-[^}$`'\"\\]*)?\})|\$(?=[({@*#?!$-])|`", re.DOTALL)
 _DOUBLE_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _VARIABLE = re.compile(rb"\$(?:(\w+)|\{(\w+)\})")
 _ASSIGNMENT = re.compile(rb"([A-Za-z_]\w*)=(.*)", re.DOTALL)
@@ -293,9 +291,7 @@ _WRAPPERS = {
 }
 _SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "zsh"})
 _TAKES_SCRIPT = _SHELLS | {"su", "eval", "trap"}
-_SYSTEM_DIRECTORIES = frozenset(
-    {"", "/bin", "/usr/bin", "/sbin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"}
-)
+_SYSTEM_DIRECTORIES = frozenset({"", "/bin", "/usr/bin", "/sbin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"})
 
 
 def program(name: str) -> str:
@@ -695,13 +691,9 @@ class _Reader:
                 assignments.append(self.assignment(child))
             elif kind.endswith("_redirect"):
                 self.redirect(child, redirects, arguments)
-            elif (
-                stop >= 0 and not self.source[stop : child.start_byte].strip(b"\\\r\n") and kind != "comment"
-            ):
+            elif stop >= 0 and not self.source[stop : child.start_byte].strip(b"\\\r\n") and kind != "comment":
                 # no blank between them: `$"text"` comes in two nodes, as does a word across a continuation
-                name, arguments = _joined(
-                    name, arguments, self.word(child), self.source[stop : child.start_byte]
-                )
+                name, arguments = _joined(name, arguments, self.word(child), self.source[stop : child.start_byte])
             elif kind != "comment":
                 arguments += self.word(child)
             stop = child.end_byte
@@ -774,9 +766,7 @@ class _Reader:
             if text in ("-exec", "-execdir", "-ok", "-okdir"):
                 stops = [stop for stop in range(index + 1, len(texts)) if texts[stop] in (";", "+")]
                 stop = stops[0] if stops else len(texts)
-                words = [
-                    one._replace(text=None) if "{}" in one.raw else one for one in arguments[index + 1 : stop]
-                ]
+                words = [one._replace(text=None) if "{}" in one.raw else one for one in arguments[index + 1 : stop]]
                 if words:
                     self.add(words[0], words[1:], _NOTHING, span, outer=wrappers)
 

@@ -13,4 +13,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update", action="store_true", help="rewrite after/ and findings.txt of the fixtures, for review")
+    parser.addoption(
+        "--update", action="store_true", help="rewrite after/ and findings.txt of the fixtures, for review"
+    )

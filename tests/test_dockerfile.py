@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hardener import dockerfile, masking
@@ -487,6 +487,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.lists(PIECES, max_size=30), st.booleans())
 def test_any_bytes_are_read_whole_or_refused(pieces: list[str], sound: bool) -> None:
     data = ("FROM a\n" * sound + "".join(pieces)).encode("utf-8", "surrogateescape")

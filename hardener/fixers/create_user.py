@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hardener.accounts import DIALECTS
+from hardener.accounts import DIALECTS, family_of
 from hardener.edit import Finding
 from hardener.lines import insertion
-from hardener.outcome import family_of
 from hardener.placement import switched_stages
 from hardener.stages import is_root
 

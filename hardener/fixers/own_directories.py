@@ -5,11 +5,10 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from hardener.accounts import WITHOUT_SHELL
+from hardener.accounts import WITHOUT_SHELL, family_of
 from hardener.directories import already_owned, state_directories
 from hardener.edit import Finding
 from hardener.lines import insertion, line_start
-from hardener.outcome import family_of
 from hardener.placement import placement, switched_stages
 from hardener.stages import is_root
 
@@ -46,8 +45,14 @@ def own_directories(project: Project, settings: Settings) -> Iterator[Finding]:
             "own_directories",
             project.dockerfile_path,
             facts.stage.instructions[0].line,
-            f"{', '.join(directories)} would belong to root, and {verdict.account.written(settings.user_style)} could not write there",
-            (insertion(project, before_volumes(project, facts), [f"RUN mkdir -p {names} && chown {owner} {names}"]),),
+            f"{', '.join(directories)} would belong to root, and {owner} could not write there",
+            (
+                insertion(
+                    project,
+                    before_volumes(project, facts),
+                    [f"RUN mkdir -p {names} && chown {owner} {names}"],
+                ),
+            ),
         )
 
 
