@@ -1,6 +1,6 @@
-"""Rewrites the generated parts of the README: the demo's diff and the table of fixers.
+"""Rewrites what is generated: the README's diff and table of fixers, and ``docs/left-alone.md``.
 
-Run it as ``python docs/generate.py``; a test fails where the README is not what it would write.
+Run it as ``python docs/generate.py``; a test fails where a file is not what it would write.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from pathlib import Path
 
 from hardener import harden, open_project
 from hardener.fixers import FIXERS
+from hardener.processes import knowledge
+from hardener.reasons import QUESTIONS
 from hardener.report import unified_diff
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,6 +35,47 @@ def demo() -> str:
     return f"```diff\n{diff}```"
 
 
+def linked(source: str) -> str:
+    """Return a source with its addresses as Markdown links."""
+    return re.sub(r"https?://[^\s,)]+", lambda match: f"<{match[0]}>", source)
+
+
+def left_alone() -> str:
+    """Return the page of everything that is not switched, from the questions and ``processes.toml``."""
+    lines = [
+        "# What is left alone, and why",
+        "",
+        "<!-- written by docs/generate.py -->",
+        "",
+        "An image that is `manual` or `already` keeps every byte. These are the questions, in the order in which they are",
+        "asked; the first that answers decides, and the answer names the line and the way out.",
+        "",
+    ]
+    for number, question in enumerate(QUESTIONS, 1):
+        text = re.sub(r"\s+", " ", question.__doc__ or "").strip()
+        lines.append(f"{number}. **{question.__name__.replace('_', ' ')}**: {text}")
+    for title, table, subject in (
+        ("Programs that are not simply started as another user", "program", "names"),
+        ("Packages whose programs need root", "package", "names"),
+        ("Build steps that leave what is needed below /root", "root_home", "command"),
+    ):
+        lines += ["", f"## {title}", "", "| what | why | way out | source |", "|---|---|---|---|"]
+        for one in knowledge()[table]:
+            names = one[subject]
+            what = ", ".join(names) if isinstance(names, list) else names.replace("|", ", ")
+            words = " ".join(one.get("words", ()))
+            lines.append(f"| {what} {words}".rstrip() + f" | {one['reason']} | {one['way_out']} | {linked(one['source'])} |")
+    lines += [
+        "",
+        "Base images have their own reasons in `hardener/images.toml`: servers that start as root, databases that drop",
+        "root by themselves, init systems, development containers. A script that an entrypoint starts is read, and what",
+        "it does as root (`chown`, `usermod`, writing below /etc) counts like a program above; one that uses",
+        f"{', '.join('`' + name + '`' for name in knowledge()['drops']['names'])} is `already`.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
 def generated(readme: str) -> str:
     """Return the README with its generated parts written anew."""
     for name, text in (("demo", demo()), ("fixers", fixer_table())):
@@ -46,3 +89,4 @@ def generated(readme: str) -> str:
 if __name__ == "__main__":
     file = ROOT / "README.md"
     file.write_text(generated(file.read_text(encoding="utf-8")), encoding="utf-8")
+    (ROOT / "docs" / "left-alone.md").write_text(left_alone(), encoding="utf-8")

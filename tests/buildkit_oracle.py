@@ -77,9 +77,7 @@ def _ask(texts: Iterable[str]) -> list[Verdict]:
         stderr=subprocess.DEVNULL,
         check=False,
     )
-    return [
-        _verdict(json.loads(line)) for line in child.stdout.splitlines(keepends=True) if line.endswith(b"\n")
-    ]
+    return [_verdict(json.loads(line)) for line in child.stdout.splitlines(keepends=True) if line.endswith(b"\n")]
 
 
 def _verdict(answer: str | list[Any]) -> Verdict:
@@ -139,14 +137,11 @@ CHANGES: tuple[tuple[str, Callable[[bytes], bytes]], ...] = (
     ("blanks after << are skipped", lambda data: re.sub(rb"<<[\t\r ]+(?=[^\t\r\n ])", b"<<", data)),
     ("blanks after << are skipped", lambda data: re.sub(rb"<<(?=[\t\r \\`])", b"__", data)),
     ("${name%x}, ${name#x} and ${name/x/y} are known", lambda data: _MODIFIER.sub(rb"$_\1", data)),
-    (
-        "flags have the escape character of the file",
-        lambda data: re.sub(
-            rb"--[^\n]*", lambda match: re.sub(rb"[`\\](?=[\t\r ]*[^\t\r ])", b"x", match[0]), data
-        ),
-    ),
     ("no exec form where something follows the array", lambda data: data.replace(b"[", b"(")),
+    ("flags have the escape character of the file", lambda data: _without_escapes_in_flags(data)),
+    ("an escape character alone crashes the judge", lambda data: _ALONE_AT_END.sub(b"", data)),
 )
+_ALONE_AT_END = re.compile(rb"(?:\n[\t ]*[\\`]?[\t\r ]*|\n[\t ]*#.*)*\Z")
 _BLANKS = re.compile(rb"(?m)^([\t\v\f\r \xc2\xa0\x85]*#)[\t\v\f\r \x80-\xa0\xa8\xa9\xaf\xc2\xe1-\xe3]*")
 REASONS = frozenset(reason for reason, _ in CHANGES) | {"several changes of BuildKit"}
 _MODIFIER = re.compile(rb"\$\{(\w*[%#/])")
@@ -176,9 +171,7 @@ def _compare(data: bytes, verdict: Verdict | None) -> Comparison:
             return Comparison(UNEXPLAINED, details)
         ours = [(extent.first + 1, extent.end + 1) for extent in scan(data).extents]
         theirs = [(node.line, node.end_line) for node in verdict.nodes]
-        return Comparison(
-            REFUSED_LATER if ours == theirs else UNEXPLAINED, f"{details}; {ours} is not {theirs}"
-        )
+        return Comparison(REFUSED_LATER if ours == theirs else UNEXPLAINED, f"{details}; {ours} is not {theirs}")
     if verdict.error is not None:
         expected = _ARGUMENTS.search(verdict.error)
         return Comparison(REFUSED_BY_BUILDKIT if expected else UNEXPLAINED, f"BuildKit: {verdict.error}")
@@ -191,6 +184,13 @@ def _without_check(data: bytes) -> bytes:
     head = re.match(rb"(?:\xef\xbb\xbf)?(?:[\t-\r ]*#.*\n)*", data)
     size = head.end() if head else 0
     return re.sub(rb"(?im)^(\xef\xbb\xbf)?[\t-\r ]*#\s*check\s*=.*\n", rb"\1", data[:size]) + data[size:]
+
+
+def _without_escapes_in_flags(data: bytes) -> bytes:
+    """Return a file that sets ``escape=`` to a backtick without escapes behind ``--``; any other as it is."""
+    if not re.search(rb"(?i)#\s*escape\s*=\s*`", data):
+        return data
+    return re.sub(rb"--[^\n]*", lambda match: re.sub(rb"[`\\](?=[\t\r ]*[^\t\r ])", b"x", match[0]), data)
 
 
 def explain(files: Sequence[bytes]) -> list[str | None]:
