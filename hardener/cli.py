@@ -77,9 +77,12 @@ def main(paths: tuple[str, ...], mode: str | None, *, quiet: bool, verbose: bool
 
 def overrides_from(options: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of ``Settings`` that were given on the command line."""
-    from hardener.settings import fixer_names, port_mapping  # noqa: PLC0415
+    from hardener.settings import account_name, fixer_names, port_mapping  # noqa: PLC0415
 
     chosen = {name: value for name, value in options.items() if value}
+    for name in ("user", "group"):
+        if options[name] is not None:
+            chosen[name] = account_name(options[name], f"--{name}")
     for name in ("select", "ignore"):
         if name in chosen:
             names = tuple(one.strip().replace("-", "_") for one in chosen[name].split(",") if one.strip())

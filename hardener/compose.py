@@ -42,6 +42,10 @@ ROOT_CAPABILITIES = frozenset(
 
 # An offset that means: this entry is not understood.
 UNCLEAR = -1
+# What no Compose file that people write comes near.  libyaml's binding recurses in C: a file of nothing but opening
+# brackets ends the process.  Aliases of aliases grow without end; Compose refuses them too ("excessive aliasing").
+OPENERS = 5000
+NODES = 100_000
 
 
 class Need(NamedTuple):
@@ -110,17 +114,20 @@ def file_names(folder: Path) -> tuple[str, ...]:
 
 @lru_cache(maxsize=256)
 def read_services(path: PurePosixPath, content: bytes) -> tuple[Service, ...]:
-    """Return the building services of one Compose file; none where it is not valid YAML."""
+    """Return the building services of one Compose file; none where it is not valid YAML or a bomb."""
     import yaml  # noqa: PLC0415  only projects with Compose files pay for it
 
+    if sum(content.count(opener) for opener in (b"[", b"{", b"- ", b"? ")) > OPENERS:
+        return ()
     try:
         root = yaml.compose(content.decode("utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
         return ()
     found: list[Service] = []
+    budget = iter(range(NODES))
     for name, node in pairs(entry(root, "services")):
         build = entry(node, "build")
-        values = plain(node)
+        values = plain(node, budget)
         if build is None or not isinstance(values, dict):
             continue
         table = values["build"] if isinstance(values.get("build"), dict) else {"context": values.get("build")}
@@ -148,22 +155,25 @@ def entry(node: Any, name: str) -> Any:
     return next((value for key, value in pairs(node) if key == name), None)
 
 
-def plain(node: Any, depth: int = 0) -> Any:
-    """Return a node as plain data: scalars as their text, merge keys (``<<``) followed."""
-    if depth > 50:  # an anchor that holds itself
+def plain(node: Any, budget: Iterator[int], depth: int = 0) -> Any:
+    """Return a node as plain data: scalars as their text, merge keys (``<<``) followed.
+
+    ``None`` for what lies too deep, or comes when ``budget``, one number for each node, is used up.
+    """
+    if depth > 50 or next(budget, None) is None:  # an anchor that holds itself, or grows
         return None
     if node.id == "scalar":
         return node.value
     if node.id == "sequence":
-        return [plain(one, depth + 1) for one in node.value]
+        return [plain(one, budget, depth + 1) for one in node.value]
     table: dict[str, Any] = {}
     for key, value in pairs(node):
         if key == "<<":
-            merged = plain(value, depth + 1)
+            merged = plain(value, budget, depth + 1)
             for one in merged if isinstance(merged, list) else [merged]:
                 table = {**one, **table} if isinstance(one, dict) else table
         else:
-            table[key] = plain(value, depth + 1)
+            table[key] = plain(value, budget, depth + 1)
     return table
 
 

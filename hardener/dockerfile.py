@@ -40,12 +40,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Comment", "Dockerfile", "Flag", "Heredoc", "Instruction", "ParseError", "Stage", "Word", "parse"]
 
-# frontend/dockerfile/command/command.go of moby/buildkit
-_UNQUOTED = frozenset({"ADD", "COPY", "EXPOSE", "FROM", "VOLUME"})  # split at blanks, quotes or not
+KEYWORDS = frozenset({  # frontend/dockerfile/command/command.go of moby/buildkit
+    "ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "MAINTAINER",
+    "ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
+})  # fmt: skip
+_SPLIT_AT_BLANKS = frozenset({"ADD", "COPY", "EXPOSE", "FROM", "VOLUME"})  # quotes or not
 _EXEC_FORMS = frozenset({"ADD", "CMD", "COPY", "ENTRYPOINT", "RUN", "SHELL", "VOLUME"})
 _NOT_TRIGGERS = frozenset({"FROM", "MAINTAINER", "ONBUILD"})
-_KEYWORDS = _UNQUOTED | _EXEC_FORMS | _NOT_TRIGGERS | {"ARG", "ENV", "HEALTHCHECK", "LABEL", "STOPSIGNAL"}
-KEYWORDS = _KEYWORDS | {"USER", "WORKDIR"}
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9_.-]*\Z")  # instructions/parse.go
 _QUOTED = re.compile(r"""\A(["'])(.*)\1\Z""")
 
@@ -158,7 +159,7 @@ class Instruction:
         Quotes hold a word together, but not in ADD, COPY, EXPOSE, FROM and VOLUME: there blanks decide.
         """
         start = self._flags[1]
-        pieces = split_words(self._bytes, start, self._escape, quotes=self.keyword not in _UNQUOTED)
+        pieces = split_words(self._bytes, start, self._escape, quotes=self.keyword not in _SPLIT_AT_BLANKS)
         return tuple(Word(_decoded(piece.value), self._span(piece.start, piece.stop)) for piece in pieces)
 
     @cached_property
@@ -328,7 +329,7 @@ def _refusal(keyword: str, rest: str, escape: bytes) -> str | None:
     if keyword in {"", "\\", "`"}:
         return "nothing is continued here; remove the line"
     if keyword not in KEYWORDS:
-        return f"unknown instruction {keyword}; correct it, or put # before it"
+        return f"unknown instruction {keyword[:40]}; correct it, or put # before it"
     if "[" not in rest and keyword != "ONBUILD":
         return None
     text = _encoded(rest)
@@ -336,6 +337,8 @@ def _refusal(keyword: str, rest: str, escape: bytes) -> str | None:
     if keyword == "ONBUILD":
         name, size = split_keyword(text[start:])
         inner = _decoded(name).upper()
+        if not inner:
+            return "ONBUILD triggers nothing; add an instruction or remove it"
         if inner in _NOT_TRIGGERS:
             return f"ONBUILD cannot trigger {inner}; remove it"
         return _refusal(inner, _decoded(text[start + size :]), escape)

@@ -76,6 +76,15 @@ def moves(project: Project, facts: StageFacts, settings: Settings) -> Iterator[t
     lines = {one.port: one.step.instruction.line for one in reversed(stated)}
     for port, _, line in decided:
         lines.setdefault(port, line)
+    literal = references.literal_listener(project, facts)
+    if literal is not None and literal[0] in PRIVILEGED and not any(port == literal[0] for port, _, _ in decided):
+        new = settings.new_port(literal[0])
+        first = facts.command or facts.entrypoint or facts.steps[0]
+        reason = f"{literal[1]} listens on port {literal[0]}, which needs root outside Docker's own networks"
+        yield (
+            literal[0],
+            Stuck(first.instruction.line, reason, f"make it listen on {new} by hand, then run harden again"),
+        )
     for port in sorted(lines):
         own = tuple(one for one in stated if one.port == port)
         edits = tuple(edit for number, edit, _ in decided if number == port)

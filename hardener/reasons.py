@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hardener import compose, ports, pragmas, processes
+from hardener import compose, ports, pragmas, processes, run_time
 from hardener.accounts import WITHOUT_SHELL, family_of
 from hardener.context import destination
 from hardener.outcome import Outcome, Verdict, manual
@@ -235,6 +235,18 @@ def writes_where_it_cannot(project: Project, facts: StageFacts, settings: Settin
     return None
 
 
+def hides_from_others(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
+    """The build leaves files that only root can read."""
+    found = next(run_time.hidden_files(facts), None)
+    return None if found is None else manual(*found)
+
+
+def rebuilds_at_start(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
+    """Its start command builds again in directories that a build step filled as root."""
+    found = run_time.rebuilds_at_start(project, facts)
+    return None if found is None else manual(*found)
+
+
 def listens_below_1024(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
     """A port below 1024 that cannot be moved everywhere at once."""
     found = ports.stuck(project, facts, settings)
@@ -267,6 +279,8 @@ QUESTIONS = (
     start_needs_root,
     uses_root_home,
     writes_where_it_cannot,
+    hides_from_others,
+    rebuilds_at_start,
     listens_below_1024,
     ends_inside_a_line,
 )

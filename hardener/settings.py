@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 CONFIGURATION_FILES = ("hardener.toml", "pyproject.toml")
 STYLES = ("numeric", "name")
+# What useradd(8) takes without --badname; BusyBox' adduser takes more.  It is written into RUN lines as it is.
+NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 
 
 class ConfigurationError(Exception):
@@ -81,8 +84,11 @@ def read_table(file: Path) -> dict[str, Any] | None:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"{file}: cannot be read as TOML: {error}") from error
     if file.name == "pyproject.toml":
-        table = document.get("tool", {}).get("hardener")
-        return table if isinstance(table, dict) else None
+        tools = document.get("tool", {})
+        table = tools.get("hardener") if isinstance(tools, dict) else None
+        if table is not None and not isinstance(table, dict):
+            raise ConfigurationError(f"{file}: 'tool.hardener' has to be a table, not {table!r}")
+        return table
     return document
 
 
@@ -101,10 +107,10 @@ def from_table(table: Mapping[str, Any], file: Path) -> Settings:
 
 def checked(name: str, value: Any, where: str) -> Any:
     """Return one configured value in the type that ``Settings`` holds; raises ``ConfigurationError``."""
-    if name in ("uid", "gid") and isinstance(value, int) and 0 < value < 2**31:
+    if name in ("uid", "gid") and type(value) is int and 0 < value < 2**31:  # `true` is an int to isinstance
         return value
-    if name in ("user", "group") and isinstance(value, str) and value:
-        return value
+    if name in ("user", "group"):
+        return account_name(value, where)
     if name == "user_style" and value in STYLES:
         return value
     if name in ("select", "ignore") and isinstance(value, list):
@@ -112,6 +118,16 @@ def checked(name: str, value: Any, where: str) -> Any:
     if name == "ports" and isinstance(value, dict):
         return port_mapping([f"{old}={new}" for old, new in value.items()], where)
     raise ConfigurationError(f"{where} has a value that does not fit: {value!r}")
+
+
+def account_name(name: Any, where: str) -> str:
+    """Return a name that every family's tools take for a new account; raises ``ConfigurationError``."""
+    if not isinstance(name, str) or NAME.fullmatch(name) is None or name == "root":
+        raise ConfigurationError(
+            f"{where} wants a new name of at most 32 lower-case letters, digits, _ and -, beginning with a letter, "
+            f"not {name!r}"
+        )
+    return name
 
 
 def fixer_names(names: list[Any] | tuple[str, ...], where: str) -> frozenset[str]:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 # https://docs.docker.com/reference/dockerfile/#environment-replacement
 REFERENCE = re.compile(r"\\\$|\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^{}$]*))?\}|(.?))")
 
+# A longer value is none that decides anything here, and `ARG A=$A$A` doubles it with every line.
+LONGEST = 65_536
+
 
 def dequote(text: str) -> str:
     """Return one Dockerfile word with its quotes and backslash escapes consumed."""
@@ -54,7 +57,8 @@ def expand(text: str, variables: Mapping[str, str | None]) -> str | None:
             return None
         pieces.append(value)
     pieces.append(text[position:])
-    return dequote("".join(pieces))
+    expanded = "".join(pieces)
+    return dequote(expanded) if len(expanded) <= LONGEST else None
 
 
 def assignments(instruction: Instruction, variables: Mapping[str, str | None]) -> dict[str, str | None]:

@@ -124,7 +124,7 @@ REFUSED_BY_BUILDKIT = "refused by BuildKit alone, for the arguments of ENV or LA
 UNEXPLAINED = "UNEXPLAINED difference"
 AGREED = frozenset({ALIKE, REFUSED_BY_BOTH, REFUSED_LATER, REFUSED_BY_BUILDKIT})
 _LATER = re.compile(
-    "unknown instruction|nothing is continued|ONBUILD cannot trigger|FROM takes|cannot name a stage"
+    "unknown instruction|nothing is continued|ONBUILD cannot trigger|ONBUILD triggers nothing|FROM takes|cannot name a stage"
     "|stands before the first FROM|has no FROM"
 )
 _ARGUMENTS = re.compile("(ENV|LABEL) must have two arguments|can't find = in")

@@ -79,13 +79,9 @@ def test_flags_are_split_from_the_arguments() -> None:
         ("COPY \xa0--a b", [], "--a b"),
     ],
 )
-def test_a_flag_ends_at_a_blank_that_is_neither_quoted_nor_escaped(
-    text: str, flags: list[str], value: str
-) -> None:
+def test_a_flag_ends_at_a_blank_that_is_neither_quoted_nor_escaped(text: str, flags: list[str], value: str) -> None:
     _, one = only(text)
-    assert [
-        "--" + flag.name + ("" if flag.value is None else "=" + flag.value) for flag in one.flags
-    ] == flags
+    assert ["--" + flag.name + ("" if flag.value is None else "=" + flag.value) for flag in one.flags] == flags
     assert one.value == value
 
 
@@ -233,15 +229,12 @@ def test_an_escape_directive_changes_the_continuation() -> None:
 )
 def test_directives_are_the_first_lines(head: str, directives: dict[str, str]) -> None:
     file = parse(
-        head.encode() + b"FROM a\nRUN a`\n b\n"
-        if directives.get("escape") == "`"
-        else head.encode() + b"FROM a"
+        head.encode() + b"FROM a\nRUN a`\n b\n" if directives.get("escape") == "`" else head.encode() + b"FROM a"
     )
     assert file.directives == directives
     assert file.escape == directives.get("escape", "\\")
     assert file.comments[: len(directives)] == tuple(
-        Comment(line, text.strip("\ufeff \t\r#"))
-        for line, text in enumerate(head.split("\n")[: len(directives)], 1)
+        Comment(line, text.strip("\ufeff \t\r#")) for line, text in enumerate(head.split("\n")[: len(directives)], 1)
     )
 
 
@@ -411,7 +404,7 @@ def test_shell_source_keeps_every_offset() -> None:
         ("FROM a\nCOMMENT b", 2, "unknown instruction COMMENT; correct it, or put # before it"),
         ("FROM a\nRUN\xa0b", 2, "unknown instruction RUN\xa0B; correct it, or put # before it"),
         ("FROM a\nONBUILD RUM b", 2, "unknown instruction RUM; correct it, or put # before it"),
-        ("FROM a\nONBUILD", 2, "nothing is continued here; remove the line"),
+        ("FROM a\nONBUILD", 2, "ONBUILD triggers nothing; add an instruction or remove it"),
         ("FROM a\nONBUILD ONBUILD RUN b", 2, "ONBUILD cannot trigger ONBUILD; remove it"),
         ("FROM a\nonbuild from b", 2, "ONBUILD cannot trigger FROM; remove it"),
         ("FROM", 1, "FROM takes an image, or an image AS a name; write it so"),

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from hardener.context import copy_arguments, destination, flag, is_remote
 from hardener.edit import Edit, Finding
 from hardener.paths import absolute, below, is_system
-from hardener.placement import fragile_after, placement, switched_stages
+from hardener.placement import placement, switched_stages
+from hardener.user_steps import fragile_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,149 @@
+"""What an application can no longer do at run time when it is not root: read what the build hid, rewrite what it built."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from hardener import context, processes
+from hardener.directories import working_directories
+from hardener.paths import absolute, below
+from hardener.stages import exec_commands, is_root
+from hardener.user_steps import tail_as_user, touches_application
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hardener.project import Project
+    from hardener.shell import Command
+    from hardener.stages import StageFacts
+
+# Commands that build or rewrite the project when they are started, by their first words.
+REBUILDS = (
+    "cargo run", "cargo watch", "cargo leptos", "go run", "air", "mvn", "mvnw", "gradle", "gradlew", "sbt", "lein", "stack run",
+    "cabal run", "dotnet run", "dotnet watch", "mix run", "mix phx.server", "iex", "swift run", "dub", "nimble run", "v run",
+    "crystal run", "shards run", "zig build", "make", "react-scripts", "vite", "ng serve", "ng", "next dev", "nuxt", "webpack",
+    "webpack-dev-server", "parcel", "vue-cli-service", "gatsby", "astro dev", "npm install", "npm ci", "yarn install",
+    "pnpm install", "npm run build", "yarn build", "next build", "composer install", "bundle install", "rebar3", "expo", "ionic",
+)  # fmt: skip
+RUNNERS = frozenset(("npm", "yarn", "pnpm", "bun"))
+SCRIPT_LIMIT = 4
+
+
+class Hazard(NamedTuple):
+    """Why the image would fail as another user: 1-based line, reason and way out."""
+
+    line: int
+    reason: str
+    way_out: str
+
+
+def hidden_files(facts: StageFacts) -> Iterator[Hazard]:
+    """Yield build steps that leave files which only root can read: modes without rights for others, private keys."""
+    owned = working_directories(facts)
+    for step, command in facts.run_commands:
+        if not is_root(step.user or ""):
+            continue
+        name = command.name.rpartition("/")[2]
+        words = [argument.text or "" for argument in command.arguments]
+        line = step.instruction.line
+        if name == "chmod" and hides(words):
+            paths = [
+                absolute(word, command.directory or "/")
+                for word in words[1:]
+                if word and word[0] not in "-0123456789ugoa"
+            ]
+            paths = [one for one in paths if not below(one, (*owned, *UNIMPORTANT))]
+            if paths:
+                yield Hazard(
+                    line, f"chmod leaves {paths[0]} to root alone", "give it to the new user, or let others read it"
+                )
+        if name == "openssl" and any(word in ("genrsa", "genpkey", "-keyout") for word in words):
+            yield Hazard(
+                line,
+                "openssl writes a private key that only root can read",
+                "chown the key to the new user in that step",
+            )
+        if name == "umask" and words and words[0][-1:] in "4567" and words[0].isdigit():
+            yield Hazard(line, f"umask {words[0]} hides what follows from other users", "use umask 022 there")
+
+
+# Nobody needs these at run time.
+UNIMPORTANT = (
+    "/root",
+    "/tmp",
+    "/var/tmp",
+    "/etc/sudoers",
+    "/etc/sudoers.d",
+    "/etc/shadow",
+    "/etc/cron.d",
+    "/var/lib/apt",
+    "/usr/sbin/policy-rc.d",
+)  # noqa: S108
+
+
+def hides(words: list[str]) -> bool:
+    """Whether a chmod takes reading, or entering, from others."""
+    mode = next(
+        (word for word in words if re.fullmatch(r"[0-7]{3,4}|[ugoa]*[-+=][rwxXst]*(?:,[ugoa]*[-+=][rwxXst]*)*", word)),
+        "",
+    )
+    if mode.isdigit():
+        return int(mode[-1]) & 4 == 0 and int(mode[-1]) != 1
+    return bool(re.search(r"(?:^|,)(?:o|go|og|ugo|a)?(?:-[wxst]*r|=(?:,|$))", mode)) and "u-r" not in mode
+
+
+def rebuilds_at_start(project: Project, facts: StageFacts) -> Hazard | None:
+    """Return why a start command that rebuilds the project would fail: a step filled its directories as root."""
+    command = next((one for one in start_commands(project, facts) if is_rebuild(one)), None)
+    if command is None:
+        return None
+    as_user = {facts.own_steps[position] for position in tail_as_user(facts)}
+    owned = working_directories(facts)
+    for step in facts.steps:
+        if step.instruction.keyword != "RUN" or step in as_user or not touches_application(step, owned):
+            continue
+        first = facts.command or facts.entrypoint
+        assert first is not None
+        words = " ".join([command.name, *(argument.raw for argument in command.arguments[:2])])
+        return Hazard(
+            first.instruction.line,
+            f"{words} rewrites at start what line {step.instruction.line} built as root",
+            "build and start in separate steps, or let the new user run that step too",
+        )
+    return None
+
+
+def is_rebuild(command: Command) -> bool:
+    """Whether a command builds or rewrites the project before it serves."""
+    words = [command.name.rpartition("/")[2], *(argument.text or "" for argument in command.arguments)]
+    return any(words[: len(one.split())] == one.split() for one in REBUILDS)
+
+
+def start_commands(project: Project, facts: StageFacts) -> Iterator[Command]:
+    """Yield the commands of the image's start, with the scripts of ``package.json`` that they name."""
+    for command in processes.started(facts) or ():
+        yield command
+        yield from package_script(project, facts, command, SCRIPT_LIMIT)
+
+
+def package_script(project: Project, facts: StageFacts, command: Command, depth: int) -> Iterator[Command]:
+    """Yield what a script of ``package.json`` runs, for ``npm start``, ``yarn dev`` and their like."""
+    runner = command.name.rpartition("/")[2]
+    words = [argument.text or "" for argument in command.arguments if (argument.text or "-")[0] != "-"]
+    if runner not in RUNNERS or not words or depth == 0:
+        return
+    name = words[1] if words[0] in ("run", "run-script") and len(words) > 1 else words[0]
+    found = context.origin(project, facts, absolute("package.json", command.directory or facts.workdir or "/"))
+    if found is None or found.data is None:
+        return
+    try:
+        script = json.loads(found.data).get("scripts", {}).get(name)
+    except (ValueError, AttributeError):
+        return
+    if not isinstance(script, str):
+        return
+    for inner in exec_commands(["sh", "-c", script], command.directory) if len(script) < 4096 else ():
+        yield inner
+        yield from package_script(project, facts, inner, depth - 1)
