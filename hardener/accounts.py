@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from hardener import privileges
+from hardener.pragmas import is_ignored
 from hardener.stages import is_root
 from hardener.variables import expand
 
@@ -120,8 +121,11 @@ def made_by(command: Command) -> Iterator[Made]:
         yield Made(names[0], number, group, is_group)
 
 
-def owners_named(facts: StageFacts) -> frozenset[str]:
-    """Return the non-root owners that the chain gives files to, by ``--chown=`` and by ``chown`` in a RUN."""
+def owners_named(facts: StageFacts) -> dict[str, frozenset[str]]:
+    """Return the non-root owners that the chain gives files to, each with the groups that are named with it.
+
+    They stand in ``--chown=`` and in the ``chown`` of a RUN; a name and its number are two owners here.
+    """
     owners: set[str] = set()
     for step in facts.steps:
         if step.instruction.keyword in ("COPY", "ADD"):
@@ -131,7 +135,8 @@ def owners_named(facts: StageFacts) -> frozenset[str]:
             plain = [word.text for word in command.arguments if not (word.text or "").startswith("-")]
             owners |= {plain[0]} if plain and plain[0] else set()
     expanded = {expand(owner, facts.variables) or "" for owner in owners}
-    return frozenset(owner.partition(":")[0] for owner in expanded if owner and not is_root(owner))
+    pairs = sorted(owner.partition(":")[::2] for owner in expanded if owner and not is_root(owner))
+    return {user: frozenset(group for one, group in pairs if one == user and group) for user, _ in pairs}
 
 
 def account_for(facts: StageFacts, settings: Settings) -> Account | None:
@@ -146,16 +151,25 @@ def account_for(facts: StageFacts, settings: Settings) -> Account | None:
         return known_account(facts, image.user.partition(":")[0]) or Account(image.user, None, None, None, exists=True)
     made = made_accounts(facts)
     owners = owners_named(facts)
-    if len(owners) == 1:
-        return own_account(facts, made, next(iter(owners)))
-    if len(owners) > 1:
-        return None
+    if owners:
+        accounts = {own_account(facts, made, owner, groups) for owner, groups in owners.items()}
+        return accounts.pop() if len(accounts) == 1 else None
     family = family_of(facts)
     if family == "distroless" and (settings.uid, settings.gid) == (5000, 5000):
         return Account(None, None, DISTROLESS_ID, DISTROLESS_ID, exists=True)
     if family in WITHOUT_SHELL:
         return Account(None, None, settings.uid, settings.gid, exists=True)
-    return free_account(facts, made, settings)
+    account = free_account(facts, made, settings)
+    if account.exists or creates(facts, settings):
+        return account
+    return account._replace(user=None, group=None)  # a name that nobody creates must not be written
+
+
+def creates(facts: StageFacts, settings: Settings) -> bool:
+    """Whether `create_user` may add to a stage: neither an option nor a comment switches it off."""
+    dockerfile = facts.steps[0].dockerfile if facts.steps else None
+    line = facts.stage.instructions[0].line
+    return settings.runs("create_user") and not (dockerfile and is_ignored(dockerfile, line, "create_user"))
 
 
 def known_account(facts: StageFacts, name: str) -> Account | None:
@@ -166,11 +180,20 @@ def known_account(facts: StageFacts, name: str) -> Account | None:
     return None
 
 
-def own_account(facts: StageFacts, made: tuple[Made, ...], owner: str) -> Account | None:
-    """Return the account that the Dockerfile prepared and never used, ``None`` if it is nowhere to be found."""
+def own_account(
+    facts: StageFacts, made: tuple[Made, ...], owner: str, groups: frozenset[str] = frozenset()
+) -> Account | None:
+    """Return the account that the Dockerfile prepared and never used, ``None`` if it is nowhere to be found.
+
+    ``groups`` are those that files are given to together with ``owner``; they count for a number without a name.
+    """
     if owner.isdecimal():
         by_number = [one for one in made if not one.is_group and one.number == int(owner)]
-        return Account(by_number[0].name if by_number else None, None, int(owner), int(owner), exists=True)
+        if by_number:
+            return own_account(facts, made, by_number[0].name)
+        gids = {int(group) for group in groups if group.isdecimal()} - {0}  # the group of root is no one's own
+        gid = gids.pop() if len(gids) == 1 else int(owner)
+        return known_account(facts, owner) or Account(None, None, int(owner), gid, exists=True)
     for one in made:
         if one.name == owner and not one.is_group:
             gid = one.number

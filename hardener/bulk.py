@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from hardener.discovery import find_dockerfiles
@@ -15,6 +15,9 @@ from hardener.settings import ConfigurationError, settings_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+# Files that results changed and nobody wrote yet, by project root.
+Pending = dict[Path, dict[PurePosixPath, bytes]]
 
 REPORT = "this is a fault of harden; nothing was changed; please report it with this file"
 
@@ -40,29 +43,38 @@ class Failure:
         return f"{where}: {self.message}"
 
 
-def harden_paths(paths: Iterable[Path], overrides: Mapping[str, Any] | None = None) -> Iterator[Hardened | Failure]:
+def harden_paths(
+    paths: Iterable[Path], overrides: Mapping[str, Any] | None = None, pending: Pending | None = None
+) -> Iterator[Hardened | Failure]:
     """Harden every Dockerfile among and below ``paths``; nothing is written.
 
-    ``overrides`` are fields of ``Settings`` that win over the configuration files.
+    ``overrides`` are fields of ``Settings`` that win over the configuration files.  Each result starts from what the
+    results before it made (two images may share a Compose file), so that their diffs apply one after the other:
+    ``pending`` has what they changed, and is added to.  Clear it where the disk has the truth.
     """
+    pending = {} if pending is None else pending
     for path in paths:
         if path.is_dir():
             root = project_root(path.absolute())
             found = False
             for file in find_dockerfiles(path.absolute()):
                 found = True
-                yield harden_file(file, root, overrides or {})
+                yield harden_file(file, root, overrides or {}, pending)
             if not found:
                 yield Failure(str(path), 0, "no Dockerfile or Containerfile is below this folder")
         else:
-            yield harden_file(path.absolute(), None, overrides or {})
+            yield harden_file(path.absolute(), None, overrides or {}, pending)
 
 
-def harden_file(file: Path, root: Path | None, overrides: Mapping[str, Any]) -> Hardened | Failure:
+def harden_file(
+    file: Path, root: Path | None, overrides: Mapping[str, Any], pending: Pending | None = None
+) -> Hardened | Failure:
     """Harden one Dockerfile on disk; every error of the input becomes a ``Failure``."""
     name = shown(file)
     try:
         project = open_project(file, root)
+        if pending and project.root in pending:
+            project = replace(project, files={**project.files, **pending[project.root]})
         settings = settings_for(file.parent, overrides)
     except FileNotFoundError:
         return Failure(name, 0, "there is no such file")
@@ -70,7 +82,11 @@ def harden_file(file: Path, root: Path | None, overrides: Mapping[str, Any]) -> 
         return Failure(name, 0, f"cannot be read: {error.strerror or error}")
     except (UnsafePath, ConfigurationError) as error:
         return Failure(name, 0, str(error))
-    return harden_one(name, project, settings)
+    one = harden_one(name, project, settings)
+    if pending is not None and isinstance(one, Hardened) and project.root is not None:
+        changed = {path: data for path, (_, data) in one.result.changed.items()}
+        pending[project.root] = {**pending.get(project.root, {}), **changed}
+    return one
 
 
 def harden_stream(data: bytes, overrides: Mapping[str, Any]) -> Hardened | Failure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from hardener import __version__
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hardener.bulk import Failure, Hardened
+    from hardener.bulk import Failure, Hardened, Pending
 
 EXAMPLES = """\b
 Examples:
@@ -68,8 +69,11 @@ def main(paths: tuple[str, ...], mode: str | None, *, quiet: bool, verbose: bool
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from error
     failed = changed = False
-    for one in results(paths, overrides):
+    pending: Pending = {}
+    for one in results(paths, overrides, pending):
         status = show(one, mode, quiet=quiet, verbose=verbose)
+        if mode == "write":
+            pending.clear()
         failed = failed or status == "failed"
         changed = changed or status == "changed"
     sys.exit(2 if failed else int(changed and mode == "check"))
@@ -92,7 +96,7 @@ def overrides_from(options: dict[str, Any]) -> dict[str, Any]:
     return chosen
 
 
-def results(paths: tuple[str, ...], overrides: dict[str, Any]) -> Iterator[Hardened | Failure]:
+def results(paths: tuple[str, ...], overrides: dict[str, Any], pending: Pending) -> Iterator[Hardened | Failure]:
     """Yield the outcome of every path, in order."""
     from hardener.bulk import harden_paths, harden_stream  # noqa: PLC0415
 
@@ -100,7 +104,7 @@ def results(paths: tuple[str, ...], overrides: dict[str, Any]) -> Iterator[Harde
         if path == "-":
             yield harden_stream(sys.stdin.buffer.read(), overrides)
         else:
-            yield from harden_paths([Path(path)], overrides)
+            yield from harden_paths([Path(path)], overrides, pending)
 
 
 def show(one: Hardened | Failure, mode: str | None, *, quiet: bool, verbose: bool) -> str:
@@ -109,13 +113,13 @@ def show(one: Hardened | Failure, mode: str | None, *, quiet: bool, verbose: boo
     from hardener.bulk import Failure  # noqa: PLC0415
 
     if isinstance(one, Failure):
-        click.echo(f"error: {one}", err=True)
+        say(f"error: {one}")
         return "failed"
     result = one.result
     if mode == "write" and result.changed:
         failure = write(one)
         if failure is not None:
-            click.echo(f"error: {failure}", err=True)
+            say(f"error: {failure}")
             return "failed"
     if mode is None:
         output(result.after.dockerfile.data)
@@ -123,10 +127,10 @@ def show(one: Hardened | Failure, mode: str | None, *, quiet: bool, verbose: boo
         output(coloured(report.unified_diff(result)))
     if not quiet:
         for line in report.summary(result, one.name):
-            click.echo(line, err=True)
+            say(line)
     if verbose:
         for line in report.details(result, one.name):
-            click.echo(f"  {line}", err=True)
+            say(f"  {line}")
     return "changed" if result.changed else "same"
 
 
@@ -145,10 +149,23 @@ def write(one: Hardened) -> Failure | None:
     return None
 
 
+def say(line: str) -> None:
+    """Write one line to standard error, with what a file could smuggle into a terminal made visible."""
+    text = line if line.isprintable() else "".join(one if one.isprintable() else repr(one)[1:-1] for one in line)
+    click.echo(text, err=True)
+
+
 def output(data: bytes) -> None:
-    """Write bytes to standard output as they are."""
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
+    """Write bytes to standard output as they are; a full disk ends the program with one line and exit code 2."""
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # `| head`: click ends quietly
+            raise
+        say(f"error: standard output cannot be written: {error.strerror}")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter flushes it once more
+        sys.exit(2)
 
 
 def coloured(diff: bytes) -> bytes:

@@ -6,14 +6,13 @@ Format: https://github.com/compose-spec/compose-spec/blob/main/spec.md
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from hardener.edit import Edit
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,54 +20,27 @@ if TYPE_CHECKING:
 
     from hardener.project import Project
 
+# A folder with more folders than this is a collection of projects, not one.
+MAXIMUM_FOLDERS = 60
 FILE_NAME = re.compile(r"^(?:docker-)?compose(?:[.-][\w.-]+)?\.ya?ml$")
-# Capabilities that only a root process can use (capabilities(7)); the others are harmless to lose.
-ROOT_CAPABILITIES = frozenset(
-    [
-        "ALL",
-        "SYS_ADMIN",
-        "NET_ADMIN",
-        "SYS_MODULE",
-        "SYS_PTRACE",
-        "SYS_RAWIO",
-        "SYS_TIME",
-        "DAC_READ_SEARCH",
-        "NET_RAW",
-        "SYS_RESOURCE",
-        "MKNOD",
-    ]
-)
-
-
-# An offset that means: this entry is not understood.
-UNCLEAR = -1
 # What no Compose file that people write comes near.  libyaml's binding recurses in C: a file of nothing but opening
 # brackets ends the process.  Aliases of aliases grow without end; Compose refuses them too ("excessive aliasing").
 OPENERS = 5000
 NODES = 100_000
 
 
-class Need(NamedTuple):
-    """A reason in a Compose file to keep root: ``where`` is ``path:line``."""
-
-    where: str
-    reason: str
-    way_out: str
-
-
 @dataclass(frozen=True)
 class Service:
-    """One service that builds from source.
+    """One service.
 
-    ``context`` and ``dockerfile`` are relative to the project's root; ``values`` is the service as plain data,
-    ``None`` for what has a YAML tag of its own.  ``line`` is 1-based.
+    ``file`` and ``dockerfile`` (``None`` where it builds nothing) are relative to the project's root, ``values`` is
+    the service as plain data, ``line`` is 1-based.
     """
 
     file: PurePosixPath
     name: str
     line: int
-    context: PurePosixPath
-    dockerfile: PurePosixPath
+    dockerfile: PurePosixPath | None
     target: str | None
     values: dict[str, Any]
     node: Any
@@ -82,25 +54,53 @@ def build_targets(project: Project) -> frozenset[str]:
 @lru_cache(maxsize=64)
 def services(project: Project) -> tuple[Service, ...]:
     """Return the Compose services that build the project's Dockerfile."""
-    return tuple(one for one in all_services(project) if one.dockerfile == project.dockerfile_path)
+    return tuple(
+        one for one in all_services(project) if one.dockerfile == project.dockerfile_path or runs(one, project)
+    )
+
+
+def runs(service: Service, project: Project) -> bool:
+    """Whether a service that builds nothing runs the project's image, told by the last part of its name.
+
+    ``image: somebody/web`` beside ``web/Dockerfile`` or ``Dockerfile.web``.
+    """
+    if service.dockerfile is not None or service.file.parent not in (project.context, project.context.parent):
+        return False
+    image = str(service.values.get("image") or "").rpartition("/")[2].partition(":")[0].partition("@")[0]
+    own = {project.context.name, *project.dockerfile_path.name.lower().split(".")} - {"", "dockerfile", "containerfile"}
+    return image in own
 
 
 def all_services(project: Project) -> tuple[Service, ...]:
-    """Return every service that builds something, of the Compose files beside and above the Dockerfile."""
+    """Return every service of the Compose files beside and above the Dockerfile, and in the folders next to those."""
     if project.root is None:
         return ()
     found: list[Service] = []
-    for path in files_above(project.root, project.context):
+    for path in files_around(project.root, project.context):
         content = project.read(path)
-        if content is not None and b"build" in content:
+        if content is not None and (b"build" in content or b"image" in content):
             found += read_services(path, content)
     return tuple(found)
 
 
 @lru_cache(maxsize=1024)
-def files_above(root: Path, folder: PurePosixPath) -> tuple[PurePosixPath, ...]:
-    """Return the Compose files in ``folder`` (relative to ``root``) and in the folders above it."""
-    return tuple(one / name for one in (folder, *folder.parents) for name in file_names(root / one))
+def files_around(root: Path, folder: PurePosixPath) -> tuple[PurePosixPath, ...]:
+    """Return the Compose files in ``folder`` (relative to ``root``), above it, and one step down from each of those."""
+    folders: dict[PurePosixPath, None] = {}
+    for one in (folder, *folder.parents):
+        folders[one] = None
+        folders |= dict.fromkeys(one / name for name in folder_names(root / one))
+    return tuple(one / name for one in folders for name in file_names(root / one))
+
+
+@lru_cache(maxsize=4096)
+def folder_names(folder: Path) -> tuple[str, ...]:
+    """Return the names of the folders in one folder; none where there are so many that it is a collection."""
+    try:
+        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False))
+    except OSError:
+        return ()
+    return tuple(name for name in names if name != ".git") if len(names) <= MAXIMUM_FOLDERS else ()
 
 
 @lru_cache(maxsize=4096)
@@ -114,7 +114,7 @@ def file_names(folder: Path) -> tuple[str, ...]:
 
 @lru_cache(maxsize=256)
 def read_services(path: PurePosixPath, content: bytes) -> tuple[Service, ...]:
-    """Return the building services of one Compose file; none where it is not valid YAML or a bomb."""
+    """Return the services of one Compose file; none where it is not valid YAML or a bomb."""
     import yaml  # noqa: PLC0415  only projects with Compose files pay for it
 
     if sum(content.count(opener) for opener in (b"[", b"{", b"- ", b"? ")) > OPENERS:
@@ -125,22 +125,25 @@ def read_services(path: PurePosixPath, content: bytes) -> tuple[Service, ...]:
         return ()
     found: list[Service] = []
     budget = iter(range(NODES))
-    for name, node in pairs(entry(root, "services")):
-        build = entry(node, "build")
+    # The first format had the services at the top: https://docs.docker.com/reference/compose-file/legacy-versions/
+    for name, node in pairs(entry(root, "services") or root):
         values = plain(node, budget)
-        if build is None or not isinstance(values, dict):
-            continue
-        table = values["build"] if isinstance(values.get("build"), dict) else {"context": values.get("build")}
-        context = str(table.get("context") or ".")
-        if "://" in context or "$" in context or context.startswith("/"):
-            continue
-        folder = PurePosixPath(posixpath.normpath(path.parent / context))
-        file = PurePosixPath(posixpath.normpath(folder / str(table.get("dockerfile") or "Dockerfile")))
-        target = table.get("target")
-        found.append(
-            Service(path, name, node.start_mark.line, folder, file, str(target) if target else None, values, node)
-        )
+        if isinstance(values, dict) and (values.get("build") or values.get("image")):
+            found.append(read_service(path, name, node, values))
     return tuple(found)
+
+
+def read_service(path: PurePosixPath, name: str, node: Any, values: dict[str, Any]) -> Service:
+    """Return one service; one that builds nothing here (or from a URL or a variable) has no Dockerfile."""
+    build = values.get("build")
+    table = build if isinstance(build, dict) else {"context": build}
+    context = str(table.get("context") or ".")
+    file = None
+    if build and not ("://" in context or "$" in context or context.startswith("/")):
+        folder = posixpath.normpath(path.parent / context)
+        file = PurePosixPath(posixpath.normpath(posixpath.join(folder, str(table.get("dockerfile") or "Dockerfile"))))
+    target = table.get("target")
+    return Service(path, name, node.start_mark.line, file, str(target) if target else None, values, node)
 
 
 def pairs(node: Any) -> Iterator[tuple[str, Any]]:
@@ -175,127 +178,3 @@ def plain(node: Any, budget: Iterator[int], depth: int = 0) -> Any:
         else:
             table[key] = plain(value, budget, depth + 1)
     return table
-
-
-def root_need(project: Project, stage: str | None, is_final: bool) -> Need | None:
-    """Return why a service that builds this stage has to start as root, ``None`` where nothing says so."""
-    for service in services(project):
-        if not (service.target.lower() == stage if service.target else is_final):
-            continue
-        found = service_need(service)
-        if found is not None:
-            return Need(f"{service.file}:{service.line}", f"service {service.name} {found[0]}", found[1])
-    return None
-
-
-def service_need(service: Service) -> tuple[str, str] | None:
-    """Return reason and way out for one service; see `root_need`."""
-    values = service.values
-    keep = "keep root for this service, or take the right away first"
-    if str(values.get("privileged")).lower() == "true":
-        return "is privileged", keep
-    capabilities = {str(one).upper().removeprefix("CAP_") for one in values.get("cap_add") or ()}
-    if capabilities & ROOT_CAPABILITIES:
-        return (
-            f"adds {', '.join(sorted(capabilities & ROOT_CAPABILITIES))}, which a non-root process does not get",
-            keep,
-        )
-    if values.get("devices"):
-        return (
-            "uses devices of the host, whose group differs from host to host",
-            "add that group with group_add",
-        )
-    if str(values.get("pid")) == "host" or str(values.get("network_mode")) == "host":
-        return "shares the host's processes or network", keep
-    if str(values.get("user") or "").partition(":")[0] in ("0", "root"):
-        return "says `user: root`", "take that line away"
-    for mount in values.get("volumes") or ():
-        source, target, read_only = mount_parts(mount)
-        if "docker.sock" in source:
-            return "mounts the engine's socket, whose group differs from host to host", "use a socket proxy"
-        if target.startswith("/root"):
-            return f"mounts {target}, which only root may enter", "mount it somewhere else"
-        if is_bind(source) and not read_only and not posixpath.splitext(source)[1]:
-            return (
-                f"mounts {source} of the host at {target}: what it writes there belongs to root so far",
-                "give that folder to the new user (chown -R) or mount it :ro, then add USER",
-            )
-    return None
-
-
-def mount_parts(mount: Any) -> tuple[str, str, bool]:
-    """Return source, target and read-only of a volume entry in the short or the long form."""
-    if isinstance(mount, dict):
-        return (
-            str(mount.get("source") or ""),
-            str(mount.get("target") or ""),
-            str(mount.get("read_only")).lower() == "true",
-        )
-    parts = re.split(r":(?![^{]*\})", str(mount))
-    if len(parts) == 1:
-        return "", parts[0], False
-    options = parts[2].split(",") if len(parts) > 2 else []
-    return parts[0], parts[1], "ro" in options
-
-
-def is_bind(source: str) -> bool:
-    """Whether a volume source is a path of the host, not the name of a volume."""
-    return source.startswith((".", "/", "~", "$"))
-
-
-def named_volumes(project: Project) -> Iterator[tuple[Service, str, str]]:
-    """Yield service, volume name and absolute target of every named or anonymous volume of the project's image."""
-    for service in services(project):
-        for mount in service.values.get("volumes") or ():
-            source, target, read_only = mount_parts(mount)
-            if not is_bind(source) and target.startswith("/") and not read_only:
-                yield service, source, target.rstrip("/")
-
-
-def container_port_edits(project: Project, old: int, new: int) -> tuple[list[Edit], str | None]:
-    """Return the edits that move the container side of every published port of the image's services.
-
-    The published side never changes.  The second value names the first place that is not understood.
-    """
-    edits: list[Edit] = []
-    for service in services(project):
-        content = project.read(service.file) or b""
-        text = content.decode("utf-8")
-        for key in ("ports", "expose"):
-            node = entry(service.node, key)
-            if node is None:
-                continue
-            if node.id != "sequence" or node.start_mark.index < service.node.start_mark.index:
-                return [], f"{service.file}:{node.start_mark.line + 1}"
-            for item in node.value:
-                where = f"{service.file}:{item.start_mark.line + 1}"
-                scalar = item
-                if item.id == "mapping":
-                    scalar = entry(item, "target")
-                if scalar is None or scalar.id != "scalar":
-                    return [], where
-                position = container_port_position(text, scalar, old)
-                if position == UNCLEAR:
-                    return [], where
-                if position is not None:
-                    start = len(text[:position].encode())
-                    edits.append(Edit(service.file, start, start + len(str(old)), str(new).encode()))
-    return edits, None
-
-
-def container_port_position(text: str, scalar: Any, old: int) -> int | None:
-    """Return the character offset of the container port in one scalar.
-
-    ``None``: another port.  ``UNCLEAR``: a variable or a range.
-    """
-    value = str(scalar.value)
-    match = re.fullmatch(r"(?P<published>.*:)?(?P<port>[^:/]+)(?:/(?:tcp|udp))?", value)
-    if match is None or not match["port"].isdecimal():
-        return UNCLEAR if match is None or "$" in match["port"] or "-" in match["port"] else None
-    if int(match["port"]) != old:
-        return None
-    raw = text[scalar.start_mark.index : scalar.end_mark.index]
-    offset = raw.find(value)
-    if offset < 0:
-        return UNCLEAR
-    return int(scalar.start_mark.index) + offset + match.start("port")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from hardener import compose, privileges
+from hardener import compose_needs, privileges
 from hardener.context import copy_arguments
 from hardener.paths import absolute, below, is_system
+from hardener.processes import started
 from hardener.stages import is_root, resolve
 
 if TYPE_CHECKING:
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from hardener.stages import StageFacts
 
 # What a program keeps below these is state, by the Filesystem Hierarchy Standard 3.0, chapters 3.15 and 5.
+DATA_OPTION = re.compile(
+    r"--?(?:data|db|state|storage|log|cache|work|user)(?:[-_]?(?:dir|path|directory|root))|--?(?:datadir|dbpath|userDir)"
+)
 STATE_TREES = ("/run", "/srv", "/var/cache", "/var/lib", "/var/log", "/var/run", "/var/spool")
 
 
@@ -35,7 +40,7 @@ def working_directories(facts: StageFacts) -> tuple[str, ...]:
 
 def state_directories(project: Project, facts: StageFacts) -> tuple[str, ...]:
     """Return every directory of a stage that the application writes in, as far as its files tell."""
-    found = [*working_directories(facts), *volumes(project, facts)]
+    found = [*working_directories(facts), *volumes(project, facts), *data_options(facts)]
     for step, command in facts.run_commands:
         if is_root(step.user or ""):
             found += made_for_state(command)
@@ -49,7 +54,19 @@ def volumes(project: Project, facts: StageFacts) -> tuple[str, ...]:
         if step.instruction.keyword == "VOLUME":
             words = step.instruction.json or step.instruction.words
             found += [path for word in words if (path := resolve(word.text, step)) is not None]
-    found += [target for _, _, target in compose.named_volumes(project)]
+    found += [target for _, _, target in compose_needs.named_volumes(project)]
+    return tuple(dict.fromkeys(found))
+
+
+def data_options(facts: StageFacts) -> tuple[str, ...]:
+    """Return the absolute paths that the start command names as its data, log or state directories."""
+    found: list[str] = []
+    for command in started(facts) or ():
+        words = [argument.text or "" for argument in command.arguments]
+        for word, following in zip(words, [*words[1:], ""], strict=False):
+            option, equals, value = word.partition("=")
+            if DATA_OPTION.fullmatch(option) and (path := value if equals else following).startswith("/"):
+                found.append(absolute(path, "/"))
     return tuple(dict.fromkeys(found))
 
 

@@ -264,6 +264,8 @@ class Dockerfile:
 @lru_cache(maxsize=256)
 def parse(data: bytes) -> Dockerfile:
     """Read a Dockerfile.  Raises `ParseError` where BuildKit would refuse it for the way it is written."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise ParseError(1, "the file is UTF-16; save it as UTF-8")
     found = scan(data)
     if not found.extents:
         raise ParseError(1, "the file has no instruction; begin with FROM")

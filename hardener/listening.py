@@ -75,7 +75,9 @@ def deciding(project: Project, facts: StageFacts) -> tuple[tuple[int, Edit, int]
 
 def base_ports(project: Project, facts: StageFacts) -> Iterator[tuple[int, Edit, int]]:
     """Yield the ports that a variable of the base image decides, with the place for the line that overrides it."""
-    for port in facts.image.ports if facts.image is not None and facts.image.outcome == "plain" else ():
+    if facts.image is None or facts.image.outcome != "plain" or exposes_only_high_ports(facts):
+        return
+    for port in facts.image.ports:
         for base in knowledge()["base"]:
             named = any(fnmatchcase(facts.reference or "", pattern) for pattern in base["images"])
             if named and not any(name in facts.variables for name in base["variables"]):
@@ -197,3 +199,12 @@ def variable_ports(facts: StageFacts) -> Iterator[tuple[str, int, Span, int]]:
                             Span(stop - len(match["port"]), stop),
                             instruction.line,
                         )
+
+
+def exposes_only_high_ports(facts: StageFacts) -> bool:
+    """Whether EXPOSE speaks of ports from 1024 on alone: then the program chose its port by itself."""
+    words = [
+        word.text for step in facts.steps if step.instruction.keyword == "EXPOSE" for word in step.instruction.words
+    ]
+    numbers = [int(match[0]) for word in words if (match := re.match(r"\d+", word))]
+    return bool(numbers) and all(number not in PRIVILEGED for number in numbers)

@@ -505,7 +505,8 @@ def _in_bytes(opener: Opener, line: str) -> Opener:
 def _opener(line: str, start: int, stop: int) -> Opener | None:
     """Return the word ``line[start:stop]`` as an opener, or None."""
     match = _OPENER.match(line[start:stop])
-    name, quoted = _unquoted(match[2]) if match else ("", False)
+    # Go's text/scanner drops a byte-order mark that its text begins with
+    name, quoted = _unquoted(match[2].removeprefix("\ufeff")) if match else ("", False)
     if not match or not name:
         return None
     spaced = line[start + match.start(2) - 1] not in "<-"

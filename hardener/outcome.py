@@ -17,6 +17,14 @@ class Outcome(Enum):
     MANUAL = "manual"
 
 
+class Reason(NamedTuple):
+    """Why something cannot be switched: 1-based line of the Dockerfile, one sentence, and what a person can do."""
+
+    line: int
+    text: str
+    way_out: str
+
+
 class Verdict(NamedTuple):
     """The answer for one stage, its reason in one sentence, and what a person can do about it."""
 

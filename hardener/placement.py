@@ -40,22 +40,17 @@ class Placement(NamedTuple):
 
 
 def switched_stages(project: Project, settings: Settings) -> tuple[Switched, ...]:
-    """Return the stages to switch, in order: those that people build, and those built FROM such a stage."""
+    """Return the stages to switch, in order: those that people build and that can be switched."""
     return _switched(project, settings)
 
 
 @lru_cache(maxsize=64)
 def _switched(project: Project, settings: Settings) -> tuple[Switched, ...]:
     found: list[Switched] = []
-    chosen: set[int] = set()
-    wanted = targets(project)
-    for stage in project.dockerfile.stages:
-        facts = stage_facts(project.dockerfile, stage.index)
-        if stage.index in wanted or chosen.intersection(facts.chain):
-            answer = verdict(project, stage.index, settings)
-            if answer.outcome is Outcome.SWITCH:
-                chosen.add(stage.index)
-                found.append(Switched(facts, answer))
+    for index in targets(project):
+        answer = verdict(project, index, settings)
+        if answer.outcome is Outcome.SWITCH:
+            found.append(Switched(stage_facts(project.dockerfile, index), answer))
     return tuple(found)
 
 

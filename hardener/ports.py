@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from hardener import compose, references
+from hardener import compose_ports, references
 from hardener.edit import Edit, Span
 from hardener.listening import PORT, PRIVILEGED, deciding, port_tokens, server_commands
 
@@ -131,7 +131,7 @@ def move(project: Project, facts: StageFacts, settings: Settings, uses: Uses) ->
     mentioned = unexplained(project, facts, port, edits)
     if mentioned is not None:
         return Stuck(mentioned, f"port {port} is named here too, in a way that is not understood", way_out)
-    composed, unclear = compose.container_port_edits(project, port, new)
+    composed, unclear = compose_ports.container_port_edits(project, port, new)
     if unclear is not None:
         return Stuck(line, f"{unclear} publishes port {port} in a way that is not understood", way_out)
     outside = references.outside_uses(project, port)

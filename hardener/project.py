@@ -128,7 +128,10 @@ def open_project(dockerfile: Path, root: Path | None = None) -> Project:
     file = Path(os.path.abspath(dockerfile))
     root = project_root(file.parent) if root is None else Path(os.path.abspath(root))
     relative = PurePosixPath(file.relative_to(root).as_posix())
-    return Project(relative, {relative: inside(root, file).read_bytes()}, root)
+    real = inside(root, file)
+    if real.exists() and not real.is_file():
+        raise OSError("it is no regular file")  # a pipe would wait for ever
+    return Project(relative, {relative: real.read_bytes()}, root)
 
 
 def project_from_bytes(data: bytes, name: str = "Dockerfile") -> Project:

@@ -6,19 +6,22 @@ and reverted, or that maintainers keep as root on purpose.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
-from hardener import compose, ports, pragmas, processes, run_time
+from hardener import compose_needs, ports, pragmas, privileges, provenance, root_home, hazards, start_scripts
 from hardener.accounts import WITHOUT_SHELL, family_of
-from hardener.context import destination
+from hardener.context import flag
+from hardener.directories import data_options
 from hardener.outcome import Outcome, Verdict, manual
-from hardener.paths import below
-from hardener.stages import StageFacts, posix_shell
+from hardener.processes import knowledge
+from hardener.stages import posix_shell
 
 if TYPE_CHECKING:
     from hardener.project import Project
     from hardener.settings import Settings
-    from hardener.stages import Step
+    from hardener.stages import StageFacts
 
 
 def runs_as_another_user(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
@@ -95,9 +98,9 @@ def never_starts(project: Project, facts: StageFacts, settings: Settings) -> Ver
     """An image without a start command of its own is built to be used by others: as a base, a tool box, files."""
     if facts.entrypoint is not None or facts.command is not None:
         return None
+    if facts.image is not None and facts.image.outcome == "already" and facts.image.has_cmd:
+        return None  # the base image's own application, as its own user
     line = facts.stage.instructions[0].line
-    if facts.image is not None and facts.image.has_cmd and facts.image.family != "scratch":
-        return None
     return manual(
         line,
         "it starts nothing of its own: a base or tool image, whose users may need root",
@@ -139,10 +142,8 @@ def is_dev_container(project: Project, facts: StageFacts, settings: Settings) ->
 
 def compose_needs_root(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
     """A Compose service starts it with rights or mounts that go with root."""
-    found = compose.root_need(project, facts.stage.name, facts.stage.index == len(project.dockerfile.stages) - 1)
-    if found is None:
-        return None
-    return manual(facts.stage.instructions[0].line, f"{found.where}: {found.reason}", found.way_out)
+    found = compose_needs.root_need(project, facts.stage) or compose_needs.documented_need(project.dockerfile)
+    return None if found is None else manual(*found)
 
 
 def has_foreign_shell(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
@@ -154,75 +155,81 @@ def has_foreign_shell(project: Project, facts: StageFacts, settings: Settings) -
 
 def start_needs_root(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
     """What it starts needs root, or gives it up by itself."""
-    found = list(processes.obstacles(project, facts))
+    found = list(start_scripts.obstacles(project, facts))
     for one in found:
         if one.drops:
-            return Verdict(Outcome.ALREADY, one.line, f"{one.where + ': ' if one.where else ''}{one.reason}")
-    for one in found:
-        return manual(one.line, f"{one.where + ': ' if one.where else ''}{one.reason}", one.way_out)
-    package = processes.root_package(facts)
-    if package is not None:
-        return manual(package[0].instruction.line, package[1], package[2])
-    service = processes.system_service(project, facts)
-    if service is not None:
-        line = (facts.entrypoint or facts.command or facts.steps[0]).instruction.line
+            return Verdict(Outcome.ALREADY, one.reason.line, one.reason.text)
+    return manual(*found[0].reason) if found else None
+
+
+def installs_root_package(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
+    """A package is there whose programs need root at run time."""
+    for step, command in facts.run_commands:
+        for name in privileges.package_names(command):
+            one = packages().get(name)
+            if one is not None:
+                return manual(step.instruction.line, f"it installs {name}: {one['reason']}", one["way_out"])
+    return None
+
+
+@lru_cache(maxsize=1)
+def packages() -> dict[str, dict[str, Any]]:
+    """Return the package tables of ``processes.toml`` by package name."""
+    return {name: one for one in knowledge()["package"] for name in one["names"]}
+
+
+def brings_docker_client(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
+    """A Docker client is there for the engine's socket, which belongs to root or to a group of the host."""
+    for step in facts.steps:
+        source = flag(step.instruction, "from") if step.instruction.keyword in ("COPY", "ADD") else None
+        if source and re.fullmatch(r"(?:.*/)?docker(?::.*)?", source):
+            return manual(
+                step.instruction.line, "it copies the Docker client, for the engine's socket", "keep root in that stage"
+            )
+    return None
+
+
+def starts_foreign_program(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
+    """It starts a service of the system's with paths of its own, or a tool for files that people mount."""
+    line = (facts.entrypoint or facts.command or facts.steps[0]).instruction.line if facts.steps else 1
+    if provenance.is_bare_runtime(facts):
+        return manual(
+            line, "it starts an interpreter with nothing to run: a base or tool image", "add USER where it is used"
+        )
+    name = provenance.foreign_program(project, facts)
+    if name is None:
+        return None
+    if provenance.serves(facts):
         return manual(
             line,
-            f"{service} is a service of the system's with paths of its own, and where it writes is not known",
+            f"{name} is a service that the project did not write, and where it writes is not known",
             "find its pid, log and data paths, give them to the new user, then add USER by hand",
+        )
+    if not provenance.copies_application(facts):
+        return manual(
+            line, f"{name} is a tool for files that people mount, which belong to them", "pass --user at run time"
         )
     return None
 
 
 def uses_root_home(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
     """What lies below /root (mode 0700) cannot be reached by another user."""
-    way_out = "move it to a path that every user can enter"
-    home = processes.home_of(facts)
-    if home is not None and below(home, ("/root",)):
-        return manual(facts.stage.instructions[0].line, "ENV sets HOME below /root", way_out)
-    if facts.workdir is not None and below(facts.workdir, ("/root",)):
-        return manual(
-            facts.stage.instructions[0].line, f"its working directory {facts.workdir} is below /root", way_out
-        )
-    for step, reason, way in processes.below_root(facts):
-        return manual(step.instruction.line, reason, way)
-    for step in facts.steps:
-        instruction = step.instruction
-        text = instruction.value
-        if instruction.keyword in ("ENV", "CMD", "ENTRYPOINT", "VOLUME", "HEALTHCHECK") and mentions_root(text):
-            return manual(instruction.line, f"{instruction.keyword} uses a path below /root", way_out)
-        if instruction.keyword in ("COPY", "ADD"):
-            target = destination(step)
-            if target is not None and below(target, ("/root",)):
-                return manual(instruction.line, f"{instruction.keyword} puts files below /root", way_out)
-        if instruction.keyword == "RUN" and installs_below_root(step):
-            return manual(instruction.line, "an installer script puts its files below /root", way_out)
-    return None
-
-
-def mentions_root(text: str) -> bool:
-    """Whether a text has /root as a path, not as a part of another word."""
-    position = text.find("/root")
-    while position >= 0:
-        before = text[position - 1 : position]
-        after = text[position + 5 : position + 6]
-        if not (before.isalnum() or before in ("_", "-", ".", "/", "}")) and not (
-            after.isalnum() or after in ("_", "-", ".")
-        ):
-            return True
-        position = text.find("/root", position + 1)
-    return False
-
-
-def installs_below_root(step: Step) -> bool:
-    """Whether a RUN pipes a script from the network into a shell and then uses it from /root or ~."""
-    text = step.instruction.value
-    piped = any(f"| {shell}" in text or f"|{shell}" in text for shell in ("sh", "bash", "python"))
-    return piped and (mentions_root(text) or "~/" in text or "$HOME" in text or "${HOME}" in text)
+    found = next(root_home.reasons(facts), None)
+    return None if found is None else manual(*found)
 
 
 def writes_where_it_cannot(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
-    """State that was written at build time by root in a VOLUME, or a VOLUME that nobody can prepare."""
+    """State that the build writes as root, or a VOLUME that nobody can prepare."""
+    found = next(hazards.state_of_root(project, facts), None)
+    if found is not None:
+        return manual(*found)
+    if family_of(facts) in WITHOUT_SHELL and data_options(facts):
+        first = facts.command or facts.entrypoint or facts.steps[0]
+        return manual(
+            first.instruction.line,
+            "an image without a shell cannot give its data directory an owner",
+            "COPY --chown an empty directory to that path from another stage, then add USER",
+        )
     for step in facts.steps:
         if step.instruction.keyword != "VOLUME":
             continue
@@ -237,13 +244,13 @@ def writes_where_it_cannot(project: Project, facts: StageFacts, settings: Settin
 
 def hides_from_others(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
     """The build leaves files that only root can read."""
-    found = next(run_time.hidden_files(facts), None)
+    found = next(hazards.hidden_files(facts), None)
     return None if found is None else manual(*found)
 
 
 def rebuilds_at_start(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
     """Its start command builds again in directories that a build step filled as root."""
-    found = run_time.rebuilds_at_start(project, facts)
+    found = hazards.rebuilds_at_start(project, facts)
     return None if found is None else manual(*found)
 
 
@@ -277,6 +284,9 @@ QUESTIONS = (
     has_foreign_shell,
     compose_needs_root,
     start_needs_root,
+    installs_root_package,
+    brings_docker_client,
+    starts_foreign_program,
     uses_root_home,
     writes_where_it_cannot,
     hides_from_others,

@@ -80,7 +80,7 @@ def files_below(folder: Path) -> tuple[Path, ...]:
 def contents(files: tuple[Path, ...], endings: tuple[str, ...]) -> Iterator[tuple[Path, str]]:
     """Yield path and text of the small files with one of the endings or of the callers' names."""
     for file in files:
-        if not file.name.endswith(endings) and not (endings is CALLERS and file.name in CALLER_NAMES):
+        if not file.name.endswith(endings) and not (CALLERS[0] in endings and file.name in CALLER_NAMES):
             continue
         try:
             if file.is_symlink() or file.stat().st_size > MAXIMUM_SIZE:
@@ -159,9 +159,11 @@ def outside_uses(project: Project, port: int) -> str | None:
     )
     caller = caller_pattern(services, port)
     close = close_folders(project)
-    for file, text in contents(files_below(search_root(project)), CALLERS):
+    for file, text in contents(files_below(search_root(project)), CALLERS + SOURCE):
         near = any(file.is_relative_to(folder) for folder in close)
         match = caller.search(text) if caller is not None and near else None
+        if match is None and file.name.endswith(SOURCE) and not file.name.endswith(CALLERS):
+            continue
         if match is None and (near or speaks_of(project, text)):
             match = manifest.search(text)
         if match is not None:

@@ -19,11 +19,19 @@ def lines_of(data: bytes) -> list[str]:
     return [piece + "\n" for piece in pieces[:-1]] + ([pieces[-1]] if pieces[-1] else [])
 
 
+def quoted(name: str) -> str:
+    """Return a path as Git writes it in a patch: in C's quotes where it holds a tab or a line end."""
+    if not any(one < " " or one == "\x7f" for one in name):
+        return name
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(f"\\{ord(one):03o}" if one < " " or one == "\x7f" else one for one in escaped) + '"'
+
+
 def unified_diff(result: Result) -> bytes:
     """Return the change as a patch that ``git apply`` takes, with ``a/`` and ``b/`` paths; empty without one."""
     text: list[str] = []
     for path, (before, after) in result.changed.items():
-        lines = difflib.unified_diff(lines_of(before), lines_of(after), f"a/{path}", f"b/{path}")
+        lines = difflib.unified_diff(lines_of(before), lines_of(after), quoted(f"a/{path}"), quoted(f"b/{path}"))
         text += [line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in lines]
     return "".join(text).encode("utf-8", "surrogateescape")
 

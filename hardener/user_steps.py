@@ -70,8 +70,8 @@ def gives_away(commands: tuple[Command, ...]) -> bool:
     """Whether a RUN is what `own_directories` writes: directories made, and each of them given to an account."""
     if [command.name for command in commands] != ["mkdir", "chown"]:
         return False
-    made, given = ([argument.text for argument in command.arguments[1:]] for command in commands)
-    return made == given
+    made, given = ({argument.text for argument in command.arguments[1:]} for command in commands)
+    return made <= given
 
 
 def fragile_after(project: Project, facts: StageFacts, step: Step, as_user: frozenset[int]) -> bool:

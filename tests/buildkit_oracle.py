@@ -181,9 +181,9 @@ def _compare(data: bytes, verdict: Verdict | None) -> Comparison:
 
 def _without_check(data: bytes) -> bytes:
     """Return a file without the lines among its first comments that set ``check=``."""
-    head = re.match(rb"(?:\xef\xbb\xbf)?(?:[\t-\r ]*#.*\n)*", data)
+    head = re.match(rb"(?:\xef\xbb\xbf)?(?:[\t-\r \x80-\xff]*#.*\n)*", data)
     size = head.end() if head else 0
-    return re.sub(rb"(?im)^(\xef\xbb\xbf)?[\t-\r ]*#\s*check\s*=.*\n", rb"\1", data[:size]) + data[size:]
+    return re.sub(rb"(?im)^(\xef\xbb\xbf)?[\t-\r \x80-\xff]*#\s*check\s*=.*\n", rb"\1", data[:size]) + data[size:]
 
 
 def _without_escapes_in_flags(data: bytes) -> bytes:
@@ -250,7 +250,7 @@ def _value(one: Instruction, escape: str) -> tuple[str, ...]:
     if one.keyword in {"ADD", "COPY", "EXPOSE", "FROM", "VOLUME"}:
         return tuple(words)
     if words and (len(words[-1]) - len(words[-1].rstrip(escape))) % 2:
-        words[-1] = words[-1][:-1]  # an escape character that nothing follows is left out
+        words[-1:] = [words[-1][:-1]] if len(words[-1]) > 1 else []  # an escape that nothing follows is left out
     if one.keyword == "ARG":
         return tuple(words)
     if one.keyword in {"ENV", "LABEL"} and words and "=" in words[0]:

@@ -292,6 +292,7 @@ def test_a_byte_order_mark_belongs_to_no_instruction() -> None:
         ("RUN '<<E'", []),
         ("RUN \\<<E", []),
         ('RUN <<""', []),
+        ("RUN <<\ufeff", []),
         ("RUN <<- E", []),
         ("RUN <<", []),
         ("RUN <<E 'a", []),

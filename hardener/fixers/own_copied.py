@@ -8,6 +8,8 @@ from hardener.context import copy_arguments, destination, flag, is_remote
 from hardener.edit import Edit, Finding
 from hardener.paths import absolute, below, is_system
 from hardener.placement import placement, switched_stages
+from hardener.processes import started
+from hardener.start_scripts import SCRIPT_NAME, script_path
 from hardener.user_steps import fragile_after
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from hardener.accounts import Account
     from hardener.project import Project
     from hardener.settings import Settings
-    from hardener.stages import Step
+    from hardener.stages import StageFacts, Step
 
 
 def own_copied(project: Project, settings: Settings) -> Iterator[Finding]:
@@ -34,7 +36,7 @@ def own_copied(project: Project, settings: Settings) -> Iterator[Finding]:
         as_user = placement(project, facts).as_user
         for step in facts.own_steps:
             instruction = step.instruction
-            if instruction.line in done or not belongs_to_application(step):
+            if instruction.line in done or not belongs_to_application(step) or is_start_script(facts, step):
                 continue
             if fragile_after(project, facts, step, as_user):
                 continue
@@ -54,6 +56,16 @@ def own_copied(project: Project, settings: Settings) -> Iterator[Finding]:
                     ),
                 ),
             )
+
+
+def is_start_script(facts: StageFacts, step: Step) -> bool:
+    """Whether a step copies just the script that the image starts: it is read and run, never written."""
+    sources, _ = copy_arguments(step.instruction)
+    target = destination(step)
+    if target is None or len(sources) != 1 or not SCRIPT_NAME.search("/" + sources[0]):
+        return False
+    name = sources[0].rpartition("/")[2]
+    return any(script_path(command) in (target, absolute(name, target)) for command in started(facts) or ())
 
 
 def owner_text(account: Account, settings: Settings) -> str:

@@ -40,19 +40,20 @@ def own_directories(project: Project, settings: Settings) -> Iterator[Finding]:
         if not directories:
             continue
         owner = verdict.account.written("numeric")
+        offset = before_volumes(project, facts)
+        there = {
+            one.workdir for one in facts.steps if one.stage != facts.stage.index or one.instruction.span.start <= offset
+        }
+        there |= {facts.workdir} if offset == placement(project, facts).offset else set()
+        missing = [shlex.quote(one) for one in directories if one not in there]
         names = " ".join(shlex.quote(one) for one in directories)
+        make = f"mkdir -p {' '.join(missing)} && " if missing else ""
         yield Finding(
             "own_directories",
             project.dockerfile_path,
             facts.stage.instructions[0].line,
             f"{', '.join(directories)} would belong to root, and {owner} could not write there",
-            (
-                insertion(
-                    project,
-                    before_volumes(project, facts),
-                    [f"RUN mkdir -p {names} && chown {owner} {names}"],
-                ),
-            ),
+            (insertion(project, offset, [f"RUN {make}chown {owner} {names}"]),),
         )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from hardener import context, processes
-from hardener.directories import working_directories
+from hardener import context, privileges, processes, shell
+from hardener.directories import volumes, working_directories
+from hardener.outcome import Reason
 from hardener.paths import absolute, below
 from hardener.stages import exec_commands, is_root
+from hardener.start_scripts import RUNNERS
 from hardener.user_steps import tail_as_user, touches_application
 
 if TYPE_CHECKING:
@@ -27,19 +29,13 @@ REBUILDS = (
     "webpack-dev-server", "parcel", "vue-cli-service", "gatsby", "astro dev", "npm install", "npm ci", "yarn install",
     "pnpm install", "npm run build", "yarn build", "next build", "composer install", "bundle install", "rebar3", "expo", "ionic",
 )  # fmt: skip
-RUNNERS = frozenset(("npm", "yarn", "pnpm", "bun"))
 SCRIPT_LIMIT = 4
+# What prepares a directory, and what fills it with other people's files.
+MAKE_AND_GIVE = frozenset(("mkdir", "chown", "chmod", "chgrp", "rm", "rmdir", "install", "touch"))
+UNPACKERS = frozenset(("unzip", "tar", "git", "svn", "hg", "bsdtar", "7z"))
 
 
-class Hazard(NamedTuple):
-    """Why the image would fail as another user: 1-based line, reason and way out."""
-
-    line: int
-    reason: str
-    way_out: str
-
-
-def hidden_files(facts: StageFacts) -> Iterator[Hazard]:
+def hidden_files(facts: StageFacts) -> Iterator[Reason]:
     """Yield build steps that leave files which only root can read: modes without rights for others, private keys."""
     owned = working_directories(facts)
     for step, command in facts.run_commands:
@@ -56,17 +52,17 @@ def hidden_files(facts: StageFacts) -> Iterator[Hazard]:
             ]
             paths = [one for one in paths if not below(one, (*owned, *UNIMPORTANT))]
             if paths:
-                yield Hazard(
+                yield Reason(
                     line, f"chmod leaves {paths[0]} to root alone", "give it to the new user, or let others read it"
                 )
         if name == "openssl" and any(word in ("genrsa", "genpkey", "-keyout") for word in words):
-            yield Hazard(
+            yield Reason(
                 line,
                 "openssl writes a private key that only root can read",
                 "chown the key to the new user in that step",
             )
         if name == "umask" and words and words[0][-1:] in "4567" and words[0].isdigit():
-            yield Hazard(line, f"umask {words[0]} hides what follows from other users", "use umask 022 there")
+            yield Reason(line, f"umask {words[0]} hides what follows from other users", "use umask 022 there")
 
 
 # Nobody needs these at run time.
@@ -94,7 +90,30 @@ def hides(words: list[str]) -> bool:
     return bool(re.search(r"(?:^|,)(?:o|go|og|ugo|a)?(?:-[wxst]*r|=(?:,|$))", mode)) and "u-r" not in mode
 
 
-def rebuilds_at_start(project: Project, facts: StageFacts) -> Hazard | None:
+def state_of_root(project: Project, facts: StageFacts) -> Iterator[Reason]:
+    """Yield build steps that fill, as root, what the application writes to: its database, a volume."""
+    as_user = {facts.own_steps[position] for position in tail_as_user(facts)}
+    kept = volumes(project, facts)
+    way_out = "let the new user run that step, or make it at the first start"
+    for step, command in facts.run_commands:
+        name = shell.program(command.name)
+        if step in as_user or not is_root(step.user or "") or name in MAKE_AND_GIVE or privileges.only_reads(command):
+            continue
+        state = privileges.runtime_state(command)
+        if state is not None and not state.paths:
+            yield Reason(step.instruction.line, f"{state.reason}, as root", way_out)
+        words = [argument.text for argument in command.arguments]
+        words += [target.text for operator, target in command.redirects if operator.startswith(">")]
+        for word in words:
+            if word and word[0] != "-" and below(absolute(word, command.directory or "/"), kept):
+                yield Reason(step.instruction.line, f"{name} writes {word}, which is on a volume, as root", way_out)
+        if kept and name in UNPACKERS and below(command.directory or "/", (facts.workdir or "/-",)):
+            yield Reason(
+                step.instruction.line, f"{name} fills {facts.workdir} as root, and the image keeps a volume", way_out
+            )
+
+
+def rebuilds_at_start(project: Project, facts: StageFacts) -> Reason | None:
     """Return why a start command that rebuilds the project would fail: a step filled its directories as root."""
     command = next((one for one in start_commands(project, facts) if is_rebuild(one)), None)
     if command is None:
@@ -107,7 +126,7 @@ def rebuilds_at_start(project: Project, facts: StageFacts) -> Hazard | None:
         first = facts.command or facts.entrypoint
         assert first is not None
         words = " ".join([command.name, *(argument.raw for argument in command.arguments[:2])])
-        return Hazard(
+        return Reason(
             first.instruction.line,
             f"{words} rewrites at start what line {step.instruction.line} built as root",
             "build and start in separate steps, or let the new user run that step too",

@@ -1,0 +1,76 @@
+"""The container side of the ports that Compose services publish: where it stands, and the edits that move it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from hardener import compose
+from hardener.edit import Edit
+
+if TYPE_CHECKING:
+    from hardener.project import Project
+
+# An offset that means: this entry is not understood.
+UNCLEAR = -1
+# Where a service may name its port besides `ports` and `expose`; there it is not moved yet.
+OTHER_USES = ("command", "entrypoint", "environment", "healthcheck")
+
+
+def container_port_edits(project: Project, old: int, new: int) -> tuple[list[Edit], str | None]:
+    """Return the edits that move the container side of every published port of the image's services.
+
+    The published side never changes.  The second value names the first place that is not understood.
+    """
+    edits: list[Edit] = []
+    for service in compose.services(project):
+        content = project.read(service.file) or b""
+        text = content.decode("utf-8")
+        for key in OTHER_USES:
+            if speaks_of_port(str(service.values.get(key) or ""), old):
+                return [], f"{service.file}:{service.line}"
+        for key in ("ports", "expose"):
+            node = compose.entry(service.node, key)
+            if node is None:
+                continue
+            if node.id != "sequence" or node.start_mark.index < service.node.start_mark.index:
+                return [], f"{service.file}:{node.start_mark.line + 1}"
+            for item in node.value:
+                where = f"{service.file}:{item.start_mark.line + 1}"
+                scalar = item
+                if item.id == "mapping":
+                    scalar = compose.entry(item, "target")
+                if scalar is None or scalar.id != "scalar":
+                    return [], where
+                position = container_port_position(text, scalar, old)
+                if position == UNCLEAR:
+                    return [], where
+                if position is not None:
+                    start = len(text[:position].encode())
+                    edits.append(Edit(service.file, start, start + len(str(old)), str(new).encode()))
+    return edits, None
+
+
+def container_port_position(text: str, scalar: Any, old: int) -> int | None:
+    """Return the character offset of the container port in one scalar.
+
+    ``None``: another port.  ``UNCLEAR``: a variable or a range.
+    """
+    value = str(scalar.value)
+    match = re.fullmatch(r"(?P<published>.*:)?(?P<port>[^:/]+)(?:/(?:tcp|udp))?", value)
+    if match is None or not match["port"].isdecimal():
+        return UNCLEAR if match is None or "$" in match["port"] or "-" in match["port"] else None
+    if int(match["port"]) != old:
+        return None
+    raw = text[scalar.start_mark.index : scalar.end_mark.index]
+    offset = raw.find(value)
+    if offset < 0:
+        return UNCLEAR
+    return int(scalar.start_mark.index) + offset + match.start("port")
+
+
+def speaks_of_port(text: str, port: int) -> bool:
+    """Whether a command or a health check names the port, or calls its own container without one."""
+    if re.search(rf"(?<![\w.]){port}(?![\w.])", text):
+        return True
+    return port in (80, 443) and re.search(r"(?:localhost|127\.0\.0\.1)(?!:\d)", text) is not None

@@ -1,0 +1,78 @@
+"""Whose program an image starts: the project's own, a service of the system's, or a tool for other people's files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hardener import context, privileges, shell
+from hardener.directories import working_directories
+from hardener.paths import SYSTEM_TREES, absolute, below
+from hardener.processes import HOME, is_runtime, programs, started
+
+if TYPE_CHECKING:
+    from hardener.project import Project
+    from hardener.shell import Command
+    from hardener.stages import StageFacts
+
+LANGUAGE_INSTALLERS = frozenset(
+    ("pip", "npm", "gem", "go", "cargo", "composer", "yarn", "pnpm", "pipx", "uv", "python", "poetry", "bundle")
+)
+PROGRAM_FOLDERS = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
+# What installs the project itself or the list of its dependencies: the program may be any of them.
+WHOLE_LISTS = frozenset(("-r", "--requirement", ".", "--path", "-e"))
+
+
+def foreign_program(project: Project, facts: StageFacts) -> str | None:
+    """Return the name of the program the image starts, where that is neither the project's own nor its runtime.
+
+    The project's own is what it copies in, what it builds in its own folders, and what a language's package manager
+    installs.
+    """
+    for command in started(facts) or ():
+        name = command.name
+        base = shell.program(name)
+        # A name of the program table that is no obstacle is a harmless namesake, such as BusyBox' httpd.
+        if not base or "$" in name or base in programs() or is_runtime(command) or privileges.only_reads(command):
+            continue
+        if privileges.root_reason(command, (*working_directories(facts), HOME), HOME) is None:
+            continue
+        if "/" in name:
+            path = absolute(name, facts.workdir or "/")
+            if not below(path, SYSTEM_TREES) or context.origin(project, facts, path) is not None:
+                continue
+        elif any(context.origin(project, facts, f"{folder}/{name}") is not None for folder in PROGRAM_FOLDERS):
+            continue
+        if not installed_by_language(facts, base):
+            return base
+    return None
+
+
+def installed_by_language(facts: StageFacts, name: str) -> bool:
+    """Whether pip, npm, gem, go, cargo or composer installs something of that name, or a list that may have it."""
+    for _, command in facts.run_commands:
+        if shell.program(command.name).rstrip("0123456789.") not in LANGUAGE_INSTALLERS:
+            continue
+        if any(one.raw in WHOLE_LISTS or name.rstrip("d") in one.raw for one in command.arguments):
+            return True
+    return False
+
+
+def serves(facts: StageFacts) -> bool:
+    """Whether an image says that it is a service: it exposes a port or keeps a volume."""
+    return any(step.instruction.keyword in ("EXPOSE", "VOLUME") for step in facts.steps)
+
+
+def copies_application(facts: StageFacts) -> bool:
+    """Whether anything of the project is in the image: from its context, or built in another stage."""
+    return any(step.instruction.keyword in ("COPY", "ADD") for step in facts.steps)
+
+
+def is_bare_runtime(facts: StageFacts) -> bool:
+    """Whether the image starts an interpreter or a shell with nothing to run, and holds nothing of a project."""
+    commands = started(facts)
+    return bool(commands) and not copies_application(facts) and all(is_bare(one) for one in commands or ())
+
+
+def is_bare(command: Command) -> bool:
+    """Whether a command is an interpreter or a shell without anything to run."""
+    return is_runtime(command) and all((one.text or "x").startswith("-") for one in command.arguments)

@@ -1,0 +1,157 @@
+"""What the start of a container does as root: its commands, and the scripts they lead to."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from hardener import context, privileges, shell
+from hardener.directories import state_directories
+from hardener.outcome import Reason
+from hardener.paths import absolute
+from hardener.processes import HOME, knowledge, program, started
+from hardener.stages import POSIX_SHELLS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hardener.project import Project
+    from hardener.shell import Command
+    from hardener.stages import StageFacts
+
+# Scripts lead to scripts; nobody writes more than a few.
+MAXIMUM_DEPTH = 4
+# A file that is not there to be read is a script by these names; else it is a program built beforehand.
+SCRIPT_NAME = re.compile(r"\.(?:ba|a)?sh$|entry-?point|/(?:docker-|run|start|init|boot|setup|launch|wrapper)[^/.]*$")
+RUNNERS = frozenset(("npm", "yarn", "pnpm", "bun"))
+
+
+class Obstacle(NamedTuple):
+    """A reason not to start a container as another user; ``drops`` says it gives up root by itself already."""
+
+    reason: Reason
+    drops: bool = False
+
+
+class Spot(NamedTuple):
+    """Where a command stands: ``path:line: `` of a script or ``""``, the Dockerfile's line, the scripts that led there."""
+
+    where: str
+    line: int
+    trail: tuple[str, ...] = ()
+
+    def obstacle(self, text: str, way_out: str, *, drops: bool = False) -> Obstacle:
+        """Return an obstacle that was found here."""
+        return Obstacle(Reason(self.line, f"{self.where}{text}", way_out), drops)
+
+
+def obstacles(project: Project, facts: StageFacts) -> Iterator[Obstacle]:
+    """Yield every reason in ENTRYPOINT, CMD and the scripts they start not to run them as another user."""
+    first = facts.entrypoint or facts.command
+    if first is None:
+        return
+    commands = started(facts)
+    if commands is None:
+        spot = Spot("", first.instruction.line)
+        yield spot.obstacle("its start command is not shell that can be read", "write it in the exec form")
+        return
+    line = (facts.command or first).instruction.line
+    for command in commands:
+        yield from command_obstacles(project, facts, command, Spot("", line))
+
+
+def command_obstacles(project: Project, facts: StageFacts, command: Command, spot: Spot) -> Iterator[Obstacle]:
+    """Yield the obstacles of one command that runs when the container starts, its script included."""
+    base = shell.program(command.name)
+    if base in knowledge()["drops"]["names"] or command.wrappers[-1:] == ("su",):
+        yield spot.obstacle(f"its start gives up root by itself ({base or 'su'})", "", drops=True)
+        return
+    if "sudo" in command.wrappers:
+        yield spot.obstacle(f"it uses sudo at start ({base})", "do that step at build time")
+        return
+    known = program(command)
+    if known is not None:
+        yield spot.obstacle(f"it starts {base}: {known['reason']}", known["way_out"])
+        return
+    reason = privileges.root_reason(command, (*state_directories(project, facts), HOME), HOME)
+    if reason is not None and privileges.is_certain(reason) and base not in RUNNERS:
+        yield spot.obstacle(f"at start, {reason}", "do that step at build time")
+        return
+    path = script_path(command)
+    if path is not None and len(spot.trail) < MAXIMUM_DEPTH and path not in spot.trail:
+        yield from script_obstacles(project, facts, path, spot._replace(trail=(*spot.trail, path)))
+
+
+def script_path(command: Command) -> str | None:
+    """Return the absolute path of the file a command executes, as far as its words tell.
+
+    From an unknown folder it is taken from ``/``, so that a script beside it is still found by its name.
+    """
+    name: str | None = command.name
+    if name and shell.program(name) in POSIX_SHELLS:
+        name = next((one.text for one in command.arguments if one.text and not one.text.startswith(("-", "+"))), None)
+        if name and "/" not in name:
+            name = "./" + name
+    if not name or "$" in name:
+        return None
+    if "/" not in name:
+        return f"/usr/local/bin/{name}"  # the only folder of PATH that projects copy scripts to
+    return absolute(name, command.directory or "/")
+
+
+def script_obstacles(project: Project, facts: StageFacts, path: str, spot: Spot) -> Iterator[Obstacle]:
+    """Yield the obstacles in the script at an image path, where it comes from the context or a heredoc."""
+    found = context.origin(project, facts, path)
+    if found is None or (found.missing and SCRIPT_NAME.search(path)):
+        yield from unread_script(facts, path, spot, copied=found is not None)
+        return
+    data = found.data
+    if data is None or not is_shell_script(data):
+        return
+    name = found.path or project.dockerfile_path
+    variables = {key: value for key, value in facts.variables.items() if value is not None}
+    try:
+        commands = shell.commands(data.replace(b"\r\n", b" \n"), 0, facts.workdir, variables)
+    except shell.ShellError:
+        text = f"its start script {path} is not shell that can be read"
+        yield spot._replace(where=f"{name}:1: ").obstacle(text, "check it by hand for steps that need root")
+        return
+    for command in commands:
+        number = data.count(b"\n", 0, command.span.start) + 1
+        yield from command_obstacles(project, facts, command, spot._replace(where=f"{name}:{number}: "))
+
+
+def unread_script(facts: StageFacts, path: str, spot: Spot, *, copied: bool) -> Iterator[Obstacle]:
+    """Yield the obstacle that a start script is not there to be read.
+
+    A bare name that nothing copies is a program of the image; a script that the build makes or the base image
+    brings cannot be followed.
+    """
+    if copied:
+        text = f"its start script {path} is not in the build context here, so it cannot be checked"
+        yield spot.obstacle(text, "run harden where the whole project is")
+    elif (
+        not path.startswith("/usr/local/bin/")
+        and SCRIPT_NAME.search(path)
+        and (facts.image is None or made(facts, path))
+    ):
+        text = f"its start script {path} is made elsewhere, so it cannot be checked"
+        yield spot.obstacle(text, "check it for steps that need root, then add USER by hand")
+
+
+def made(facts: StageFacts, path: str) -> bool:
+    """Whether a RUN step writes the script at ``path`` itself."""
+    return any(
+        target.text is not None and absolute(target.text, command.directory or "/") == path
+        for _, command in facts.run_commands
+        for operator, target in command.redirects
+        if operator.startswith(">")
+    )
+
+
+def is_shell_script(data: bytes) -> bool:
+    """Whether a file is a script for a POSIX shell: by its first line, or plain text without one."""
+    if data.startswith(b"#!"):
+        words = data.split(b"\n", 1)[0].decode("latin-1").replace("/", " ").split()
+        return any(word in POSIX_SHELLS for word in words)
+    return b"\0" not in data[:1024] and not data.startswith((b"\x7fELF", b"import ", b"from ", b"<?php"))
