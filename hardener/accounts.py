@@ -192,8 +192,8 @@ def own_account(
         if by_number:
             return own_account(facts, made, by_number[0].name)
         gids = {int(group) for group in groups if group.isdecimal()} - {0}  # the group of root is no one's own
-        gid = gids.pop() if len(gids) == 1 else int(owner)
-        return known_account(facts, owner) or Account(None, None, int(owner), gid, exists=True)
+        own_gid = gids.pop() if len(gids) == 1 else int(owner)
+        return known_account(facts, owner) or Account(None, None, int(owner), own_gid, exists=True)
     for one in made:
         if one.name == owner and not one.is_group:
             gid = one.number

@@ -10,7 +10,7 @@ from hardener import context, privileges, processes, shell
 from hardener.directories import volumes, working_directories
 from hardener.outcome import Reason
 from hardener.paths import absolute, below
-from hardener.stages import exec_commands, is_root
+from hardener.stages import is_root
 from hardener.start_scripts import RUNNERS
 from hardener.user_steps import tail_as_user, touches_application
 
@@ -163,6 +163,10 @@ def package_script(project: Project, facts: StageFacts, command: Command, depth:
         return
     if not isinstance(script, str):
         return
-    for inner in exec_commands(["sh", "-c", script], command.directory) if len(script) < 4096 else ():
+    try:
+        commands = shell.commands(script.encode(), 0, command.directory)
+    except shell.ShellError:
+        return
+    for inner in commands:
         yield inner
         yield from package_script(project, facts, inner, depth - 1)

@@ -9,10 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hardener import references, shell
+from hardener import references
 from hardener.edit import Edit, Span
 from hardener.lines import insertion
-from hardener.stages import Step, shell_sources
+from hardener.processes import started
 from hardener.variables import assignments
 
 if sys.version_info >= (3, 11):
@@ -56,10 +56,13 @@ def deciding(project: Project, facts: StageFacts) -> tuple[tuple[int, Edit, int]
     path = project.dockerfile_path
     data = project.dockerfile.data
     names: set[str] = set()
-    for server, words in server_commands(project, facts):
+    for server, words in server_commands(facts):
         names |= set(server.get("variables", ()))
         for token, port in port_tokens(server, words):
             if port in PRIVILEGED:
+                written = data[token.span.start : token.span.stop].strip(b"\"'")
+                if written != token.text.encode("utf-8", "surrogateescape"):
+                    continue  # an escape, a variable or a script in a script: not where the digits can be changed
                 digits = data.rfind(str(port).encode(), token.span.start, token.span.stop)
                 edit = Edit(path, digits, digits + len(str(port)), b"")
                 found.append((port, edit, project.dockerfile.line_of(digits)))
@@ -87,47 +90,16 @@ def base_ports(project: Project, facts: StageFacts) -> Iterator[tuple[int, Edit,
                 yield port, place, first.line
 
 
-def server_commands(project: Project, facts: StageFacts) -> Iterator[tuple[dict[str, Any], tuple[Token, ...]]]:
+def server_commands(facts: StageFacts) -> Iterator[tuple[dict[str, Any], tuple[Token, ...]]]:
     """Yield each known server that the image starts, with the words of its command."""
-    entrypoint, command = facts.entrypoint, facts.command
-    candidates = [words for step in (entrypoint, command) if step for words in command_tokens(project, step)]
-    if entrypoint and command and entrypoint.instruction.json is not None and command.instruction.json is not None:
-        candidates = [
-            tuple(Token(word.text, word.span) for word in (*entrypoint.instruction.json, *command.instruction.json)),
-            *candidates,
-        ]
-    for words in candidates:
+    for command in started(facts) or ():
+        words = (
+            Token(command.name, Span(command.span.start, command.span.start)),
+            *(Token(argument.text or "", argument.span) for argument in command.arguments),
+        )
         for server in knowledge()["server"]:
             if start_of(server, words) is not None:
                 yield server, words
-
-
-def command_tokens(project: Project, step: Step) -> Iterator[tuple[Token, ...]]:
-    """Yield the words of every command in a start instruction, with the spans of the words in the file."""
-    instruction = step.instruction
-    data = project.dockerfile.data
-    if instruction.json is not None:
-        words = instruction.json
-        yield tuple(Token(word.text, word.span) for word in words)
-        for position, word in enumerate(words[:-1]):
-            script = words[position + 1]
-            raw = data[script.span.start + 1 : script.span.stop - 1]
-            if word.text in ("-c", "-lc", "-ec") and b"\\" not in raw:
-                yield from shell_tokens(raw, script.span.start + 1)
-        return
-    for source, offset in shell_sources(project.dockerfile, instruction):
-        yield from shell_tokens(source, offset)
-
-
-def shell_tokens(source: bytes, offset: int) -> Iterator[tuple[Token, ...]]:
-    """Yield the words of every command of a piece of shell."""
-    try:
-        commands = shell.commands(source, offset, None)
-    except shell.ShellError:
-        return
-    for command in commands:
-        head = Token(command.name, Span(command.span.start, command.span.start))
-        yield (head, *(Token(argument.text or "", argument.span) for argument in command.arguments))
 
 
 def start_of(server: dict[str, Any], words: tuple[Token, ...]) -> int | None:

@@ -175,7 +175,7 @@ def unexplained(project: Project, facts: StageFacts, port: int, edits: list[Edit
     """
     known = [
         word.span
-        for server, words in server_commands(project, facts)
+        for server, words in server_commands(facts)
         if any(found == port for _, found in port_tokens(server, words))
         for word in words
     ]

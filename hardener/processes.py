@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hardener import shell
-from hardener.stages import StageFacts, exec_commands
+from hardener.dockerfile import Word
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hardener.shell import Command
+    from hardener.stages import StageFacts
 
 # Any home will do to judge a command by: every account that is created gets one of its own.
 HOME = "/home/appuser"
@@ -68,27 +69,28 @@ def started(facts: StageFacts) -> tuple[Command, ...] | None:
         return ()
     try:
         if entrypoint is None or entrypoint.instruction.json is None:
-            if first.instruction.json is not None:
-                found = exec_commands([word.text for word in first.instruction.json], facts.workdir)
-            else:
-                last = replace(first, workdir=facts.workdir, shell=facts.shell, variables=facts.variables)
-                commands = last.commands
-                if commands is None:
-                    return None
-                found = commands
-            return tuple(inner for one in found for inner in without_starter(one))
-        words: list[str | None] = [word.text for word in entrypoint.instruction.json]
-        rest: list[str | None] = []
-        if command is not None and command.instruction.json is not None:
-            rest = [word.text for word in command.instruction.json]
-        elif command is not None:
-            rest = [*facts.shell, command.instruction.value]
-        found = exec_commands([*words, *rest], facts.workdir)
-        if rest and rest[0] and not rest[0].startswith("-") and not (found and is_runtime(found[0])):
-            found += exec_commands(rest, facts.workdir)
-        return tuple(inner for one in found for inner in without_starter(one))
+            # What counts is where the stage ends, not where the instruction stands.
+            last = replace(first, workdir=facts.workdir, shell=facts.shell, variables=facts.variables)
+            found = last.commands
+        else:
+            rest = default_arguments(facts)
+            found = shell.exec_commands([*entrypoint.instruction.json, *rest], facts.workdir)
+            if rest and not rest[0].text.startswith("-") and not (found and is_runtime(found[0])):
+                found += shell.exec_commands(rest, facts.workdir)
+        return None if found is None else tuple(inner for one in found for inner in without_starter(one))
     except shell.ShellError:
         return None
+
+
+def default_arguments(facts: StageFacts) -> tuple[Word, ...]:
+    """Return what CMD hands to an ENTRYPOINT in the exec form."""
+    if facts.command is None:
+        return ()
+    instruction = facts.command.instruction
+    if instruction.json is not None:
+        return instruction.json
+    nowhere = instruction.arguments
+    return tuple(Word(text, nowhere) for text in (*facts.shell, instruction.value))
 
 
 def without_starter(command: Command) -> Iterator[Command]:
@@ -96,13 +98,12 @@ def without_starter(command: Command) -> Iterator[Command]:
     yield command
     if shell.program(command.name) not in knowledge()["starter"]["names"]:
         return
-    words = [argument.text for argument in command.arguments]
-    while words and (words[0] is None or words[0].startswith("-")):
-        last = words.pop(0)
-        if last == "--":
+    words = [Word(argument.text or argument.raw, argument.span) for argument in command.arguments]
+    while words and words[0].text.startswith("-"):
+        if words.pop(0).text == "--":
             break
     try:
-        for inner in exec_commands(words, command.directory):
+        for inner in shell.exec_commands(words, command.directory):
             yield from without_starter(inner)
     except shell.ShellError:
         return

@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from hardener import compose_needs, ports, pragmas, privileges, provenance, root_home, hazards, start_scripts
+from hardener import compose_needs, hazards, ports, pragmas, privileges, provenance, root_home, start_scripts
 from hardener.accounts import WITHOUT_SHELL, family_of
 from hardener.context import flag
 from hardener.directories import data_options

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from hardener.paths import absolute
 from hardener.variables import assignments, expand
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from hardener.dockerfile import Dockerfile, Instruction, Stage
     from hardener.image import ImageFacts
@@ -47,7 +46,7 @@ class Step:
         instruction = self.instruction
         try:
             if instruction.json is not None:
-                return exec_commands([word.text for word in instruction.json], self.workdir)
+                return shell.exec_commands(instruction.json, self.workdir)
             if not posix_shell(self.shell):
                 return None
             variables = {name: value for name, value in self.variables.items() if value is not None}
@@ -181,19 +180,6 @@ def resolve(path: str, step: Step) -> str | None:
     if expanded is None or (step.workdir is None and not expanded.startswith("/")):
         return None
     return absolute(expanded, step.workdir or "/")
-
-
-def exec_commands(words: Sequence[str | None], directory: str | None) -> tuple[Command, ...]:
-    """Return the commands that the words of an exec form start, out of their wrappers; spans have no meaning.
-
-    Raises ``ShellError`` for a script in them (``sh -c``) that does not parse.
-    """
-    from hardener import shell  # noqa: PLC0415
-
-    if any(word is None for word in words):
-        return ()
-    quoted = " ".join(shlex.quote(word) for word in words if word is not None)
-    return shell.commands(quoted.encode("utf-8", "surrogateescape"), 0, directory)
 
 
 def posix_shell(words: tuple[str, ...]) -> bool:
