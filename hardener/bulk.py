@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -54,7 +55,7 @@ def harden_paths(
     """
     pending = {} if pending is None else pending
     for path in paths:
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises where a folder above is closed
             root = project_root(path.absolute())
             found = False
             for file in find_dockerfiles(path.absolute()):

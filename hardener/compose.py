@@ -166,7 +166,7 @@ def plain(node: Any, budget: Iterator[int], depth: int = 0) -> Any:
     if depth > 50 or next(budget, None) is None:  # an anchor that holds itself, or grows
         return None
     if node.id == "scalar":
-        return node.value
+        return None if node.tag == "tag:yaml.org,2002:null" else node.value
     if node.id == "sequence":
         return [plain(one, budget, depth + 1) for one in node.value]
     table: dict[str, Any] = {}

@@ -52,7 +52,7 @@ def inherited_rules(folder: Path) -> list[tuple[Path, GitIgnoreSpec]]:
     for parent in (folder, *folder.parents):
         if parent != folder:
             found = [*read_rules(parent, parent / ".gitignore"), *found]
-        if (parent / ".git").exists():
+        if os.path.exists(parent / ".git"):  # noqa: PTH110  Path.exists raises where the folder is closed
             return [*read_rules(parent, parent / ".git" / "info" / "exclude"), *found]
     return []
 
@@ -65,10 +65,22 @@ def read_rules(base: Path, file: Path) -> list[tuple[Path, GitIgnoreSpec]]:
         return []
     from pathspec import GitIgnoreSpec  # noqa: PLC0415  only folders with an ignore file pay for it
 
+    lines = text.splitlines()
     try:
-        return [(base, GitIgnoreSpec.from_lines(text.splitlines()))]
-    except ValueError:  # a pattern that Git itself would pass over
-        return []
+        return [(base, GitIgnoreSpec.from_lines(lines))]
+    except (ValueError, re.error):  # a pattern that Git itself would pass over
+        return [(base, GitIgnoreSpec.from_lines(line for line in lines if is_pattern(line)))]
+
+
+def is_pattern(line: str) -> bool:
+    """Whether pathspec understands one line of an ignore file."""
+    from pathspec import GitIgnoreSpec  # noqa: PLC0415  see `read_rules`
+
+    try:
+        GitIgnoreSpec.from_lines([line])
+    except (ValueError, re.error):
+        return False
+    return True
 
 
 def is_ignored(path: Path, rules: list[tuple[Path, GitIgnoreSpec]], *, directory: bool) -> bool:

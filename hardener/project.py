@@ -116,7 +116,7 @@ def project_root(folder: Path) -> Path:
 @lru_cache(maxsize=4096)
 def repository_root(folder: Path) -> Path | None:
     """Return the nearest folder at or above ``folder`` that holds ``.git``, ``None`` without one."""
-    return next((one for one in (folder, *folder.parents) if (one / ".git").exists()), None)
+    return next((one for one in (folder, *folder.parents) if os.path.exists(one / ".git")), None)
 
 
 def open_project(dockerfile: Path, root: Path | None = None) -> Project:

@@ -5,6 +5,8 @@ Asked only for the program that an image starts, so a project without one never 
 
 from __future__ import annotations
 
+import ast
+import warnings
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -27,12 +29,16 @@ BINDERS = frozenset(("HTTPServer", "ThreadingHTTPServer", "TCPServer", "Threadin
 def bound_ports(source: bytes) -> tuple[tuple[int, Span], ...]:
     """Return each port literal that a program binds, with its byte span; none where it is not valid Python."""
     try:
+        # LibCST's parser ends the process where brackets nest deeper than its stack; Python's own says so.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(source)
         wrapper = MetadataWrapper(libcst.parse_module(source), unsafe_skip_copy=True)
-    except (libcst.ParserSyntaxError, UnicodeDecodeError, RecursionError):
+        spans = wrapper.resolve(ByteSpanPositionProvider)
+        finder = Finder()
+        wrapper.module.visit(finder)
+    except (libcst.ParserSyntaxError, SyntaxError, ValueError, LookupError, RecursionError, MemoryError):
         return ()
-    spans = wrapper.resolve(ByteSpanPositionProvider)
-    finder = Finder()
-    wrapper.module.visit(finder)
     found = []
     for literal in finder.literals:
         place = spans[literal]

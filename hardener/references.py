@@ -60,6 +60,7 @@ COMMON_FOLDERS = frozenset(
     ("src", "app", "docker", "build", "deploy", "before", "after", "services", "apps", "images", "..", ".")
 )
 MAXIMUM_FILES = 4000
+MAXIMUM_FOLDERS = 4000
 MAXIMUM_SIZE = 256 * 1024
 
 
@@ -67,12 +68,12 @@ MAXIMUM_SIZE = 256 * 1024
 def files_below(folder: Path) -> tuple[Path, ...]:
     """Return the text-like files below a folder, at most 4,000, without version control and dependencies."""
     found: list[Path] = []
-    for top, folders, names in os.walk(folder):
+    for count, (top, folders, names) in enumerate(os.walk(folder)):
         folders[:] = sorted(name for name in folders if name not in SKIPPED)
         for name in sorted(names):
             if name.endswith(SOURCE + CALLERS) or name in CALLER_NAMES:
                 found.append(Path(top) / name)  # noqa: PERF401  one condition a line reads better
-        if len(found) > MAXIMUM_FILES:
+        if len(found) > MAXIMUM_FILES or count > MAXIMUM_FOLDERS:
             break
     return tuple(found)
 
@@ -184,12 +185,12 @@ def caller_pattern(services: list[str], port: int) -> re.Pattern[str] | None:
 
 
 def search_root(project: Project) -> Path:
-    """Return the folder below which files may speak of the image: the repository, or what was given without one."""
+    """Return the folder below which files may speak of the image: the repository, else the context or its parent."""
     assert project.root is not None
     if (project.root / ".git").exists():
         return project.root
-    context_folder = project.root / context.build_context(project)
-    return context_folder.parent if context_folder != project.root else context_folder
+    own = project.root / context.build_context(project)
+    return own.parent if own.parent != project.root and own.parent.is_relative_to(project.root) else own
 
 
 def close_folders(project: Project) -> tuple[Path, ...]:
