@@ -85,7 +85,7 @@ def service_need(service: Service) -> tuple[str, str] | None:
 
 
 def documented_need(dockerfile: Dockerfile) -> Reason | None:
-    """Return the mount of the host that a comment of the Dockerfile says the image is run with, ``None`` without one."""
+    """Return the mount of the host that a comment says the image is run with, ``None`` without one."""
     for comment in dockerfile.comments:
         for source, target, options in DOCUMENTED_MOUNT.findall(comment.text):
             if target.startswith("/root") or (is_bind(source) and "ro" not in options.split(",")):

@@ -1,4 +1,4 @@
-"""What an application can no longer do at run time when it is not root: read what the build hid, rewrite what it built."""
+"""What an application cannot do any more as another user: read what the build hid, rewrite what it built."""
 
 from __future__ import annotations
 
@@ -21,15 +21,12 @@ if TYPE_CHECKING:
     from hardener.shell import Command
     from hardener.stages import StageFacts
 
-# Commands that build or rewrite the project when they are started, by their first words.
-REBUILDS = (
-    "cargo run", "cargo watch", "cargo leptos", "go run", "air", "mvn", "mvnw", "gradle", "gradlew", "sbt", "lein", "stack run",
-    "cabal run", "dotnet run", "dotnet watch", "mix run", "mix phx.server", "iex", "swift run", "dub", "nimble run", "v run",
-    "crystal run", "shards run", "zig build", "make", "react-scripts", "vite", "ng serve", "ng", "next dev", "nuxt", "webpack",
-    "webpack-dev-server", "parcel", "vue-cli-service", "gatsby", "astro dev", "npm install", "npm ci", "yarn install",
-    "pnpm install", "npm run build", "yarn build", "next build", "composer install", "bundle install", "rebar3", "expo", "ionic",
-)  # fmt: skip
 SCRIPT_LIMIT = 4
+# Nobody needs these at run time.
+UNIMPORTANT = (
+    "/root", "/tmp", "/var/tmp", "/etc/sudoers", "/etc/sudoers.d", "/etc/shadow", "/etc/cron.d", "/var/lib/apt",
+    "/usr/sbin/policy-rc.d",
+)  # fmt: skip
 # What prepares a directory, and what fills it with other people's files.
 MAKE_AND_GIVE = frozenset(("mkdir", "chown", "chmod", "chgrp", "rm", "rmdir", "install", "touch"))
 UNPACKERS = frozenset(("unzip", "tar", "git", "svn", "hg", "bsdtar", "7z"))
@@ -63,20 +60,6 @@ def hidden_files(facts: StageFacts) -> Iterator[Reason]:
             )
         if name == "umask" and words and words[0][-1:] in "4567" and words[0].isdigit():
             yield Reason(line, f"umask {words[0]} hides what follows from other users", "use umask 022 there")
-
-
-# Nobody needs these at run time.
-UNIMPORTANT = (
-    "/root",
-    "/tmp",
-    "/var/tmp",
-    "/etc/sudoers",
-    "/etc/sudoers.d",
-    "/etc/shadow",
-    "/etc/cron.d",
-    "/var/lib/apt",
-    "/usr/sbin/policy-rc.d",
-)  # noqa: S108
 
 
 def hides(words: list[str]) -> bool:
@@ -137,7 +120,7 @@ def rebuilds_at_start(project: Project, facts: StageFacts) -> Reason | None:
 def is_rebuild(command: Command) -> bool:
     """Whether a command builds or rewrites the project before it serves."""
     words = [command.name.rpartition("/")[2], *(argument.text or "" for argument in command.arguments)]
-    return any(words[: len(one.split())] == one.split() for one in REBUILDS)
+    return any(words[: len(one.split())] == one.split() for one in processes.knowledge()["rebuilds"]["commands"])
 
 
 def start_commands(project: Project, facts: StageFacts) -> Iterator[Command]:

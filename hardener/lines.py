@@ -33,7 +33,7 @@ def insertion(project: Project, offset: int, lines: Sequence[str]) -> Edit:
     dockerfile = project.dockerfile
     data = dockerfile.data
     newline = dockerfile.newline_at(max(offset - 1, 0))
-    text = newline.join(line.encode("utf-8", "surrogateescape") for line in lines)
+    text = "\n".join(lines).encode("utf-8", "surrogateescape").replace(b"\n", newline)  # one may go over several
     if offset == len(data) and data and not data.endswith(b"\n"):
         return Edit(project.dockerfile_path, offset, offset, newline + text)
     return Edit(project.dockerfile_path, offset, offset, text + newline)

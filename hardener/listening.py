@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hardener.project import Project
+    from hardener.shell_command import Argument
     from hardener.stages import StageFacts
 
 PRIVILEGED = range(1, 1024)
@@ -95,11 +96,18 @@ def server_commands(facts: StageFacts) -> Iterator[tuple[dict[str, Any], tuple[T
     for command in started(facts) or ():
         words = (
             Token(command.name, Span(command.span.start, command.span.start)),
-            *(Token(argument.text or "", argument.span) for argument in command.arguments),
+            *(Token(literal(argument), argument.span) for argument in command.arguments),
         )
         for server in knowledge()["server"]:
             if start_of(server, words) is not None:
                 yield server, words
+
+
+def literal(argument: Argument) -> str:
+    """Return a word as the server gets it, ``""`` where that is not certain; ``[::]:80`` is a glob to the shell."""
+    if argument.text is None and not any(mark in argument.raw for mark in "$`'\"\\"):
+        return argument.raw
+    return argument.text or ""
 
 
 def start_of(server: dict[str, Any], words: tuple[Token, ...]) -> int | None:

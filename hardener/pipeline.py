@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hardener.accounts import known_account, made_accounts
 from hardener.decision import targets, verdict
 from hardener.dockerfile import ParseError
 from hardener.edit import Applicability, EditConflict, Finding
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import PurePosixPath
 
+    from hardener.dockerfile import Instruction
     from hardener.edit import Edit
     from hardener.project import Project
 
@@ -116,15 +118,13 @@ def check_untouched(before: Project, after: Project, edits: Iterable[Edit]) -> N
         if position < len(own) and own[position].start < one.span.stop:
             continue
         twin = places.get(one.span.start + shift)
-        if twin is None or after_bytes(after, twin.span).rstrip(b"\r\n") != after_bytes(before, one.span).rstrip(
-            b"\r\n"
-        ):
+        if twin is None or source(after, twin) != source(before, one):
             raise SelfCheckError(f"line {one.line} would change although nothing in it was edited")
 
 
-def after_bytes(project: Project, span: tuple[int, int]) -> bytes:
-    """Return the bytes of a span of the project's Dockerfile."""
-    return project.dockerfile.data[span[0] : span[1]]
+def source(project: Project, instruction: Instruction) -> bytes:
+    """Return the bytes of an instruction without its last line's ending, which an insertion at the end may add."""
+    return project.dockerfile.data[instruction.span.start : instruction.span.stop].rstrip(b"\r\n")
 
 
 def check(before: Project, after: Project, settings: Settings) -> None:
@@ -135,24 +135,29 @@ def check(before: Project, after: Project, settings: Settings) -> None:
     again, _ = apply_fixers(after, settings)
     if again is not after and again.files != after.files:
         raise SelfCheckError("a second run would change it again")
-    check_users(after)
+    check_users(before, after)
 
 
-def check_users(project: Project) -> None:
+def check_users(before: Project, after: Project) -> None:
     """Raise ``SelfCheckError`` where a USER or a ``--chown`` that was written names somebody unknown."""
-    from hardener.accounts import known_account, made_accounts  # noqa: PLC0415  only for names
+    old = {name for stage in before.dockerfile.stages for name in named_users(before, stage.index)}
+    for stage in after.dockerfile.stages:
+        facts = stage_facts(after.dockerfile, stage.index)
+        there = {one.name for one in made_accounts(facts)}
+        there |= {facts.image.user.partition(":")[0]} if facts.image is not None else set()
+        for name in named_users(after, stage.index) - old:
+            if name not in there and known_account(facts, name) is None:
+                raise SelfCheckError(f"the user {name} exists nowhere in stage {stage.index}")
 
-    for stage in project.dockerfile.stages:
-        facts = stage_facts(project.dockerfile, stage.index)
-        if not facts.user or is_root(facts.user) or facts.user.partition(":")[0].isdecimal():
-            continue
-        name = facts.user.partition(":")[0]
-        made = {one.name for one in made_accounts(facts)}
-        if name in made or known_account(facts, name) or (facts.image is not None and facts.image.user == name):
-            continue
-        if facts.user_step is not None and facts.user_step.instruction.value == name:
-            continue  # it stood there before
-        raise SelfCheckError(f"USER {name} exists nowhere in stage {stage.index}")
+
+def named_users(project: Project, index: int) -> set[str]:
+    """Return the names (not numbers, not root) that USER and ``--chown`` use in a stage."""
+    facts = stage_facts(project.dockerfile, index)
+    texts = [facts.user or ""]
+    for step in facts.own_steps:
+        texts += [one.value or "" for one in step.instruction.flags if one.name == "chown"]
+    names = {text.partition(":")[0] for text in texts if not is_root(text)}
+    return {name for name in names if not name.isdecimal() and "$" not in name}
 
 
 __all__ = ["EditConflict", "Outcome", "Result", "SelfCheckError", "StageResult", "harden"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hardener import compose_ports, references
 from hardener.edit import Edit, Span
-from hardener.listening import PORT, PRIVILEGED, deciding, port_tokens, server_commands
+from hardener.listening import PORT, PRIVILEGED, deciding, port_tokens, server_commands, start_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,10 +85,16 @@ def moves(project: Project, facts: StageFacts, settings: Settings) -> Iterator[t
             literal[0],
             Stuck(first.instruction.line, reason, f"make it listen on {new} by hand, then run harden again"),
         )
+    taken: set[int] = set()
     for port in sorted(lines):
         own = tuple(one for one in stated if one.port == port)
         edits = tuple(edit for number, edit, _ in decided if number == port)
-        yield port, move(project, facts, settings, Uses(port, lines[port], own, edits))
+        result = move(project, facts, settings, Uses(port, lines[port], own, edits))
+        if isinstance(result, Move) and result.new in taken:
+            reason = f"port {result.new}, where {port} would go, is where another goes"
+            result = Stuck(lines[port], reason, f"choose another with --port {port}=NEW")
+        taken.add(settings.new_port(port))
+        yield port, result
 
 
 def exposed(facts: StageFacts) -> Iterator[Exposed]:
@@ -177,7 +183,7 @@ def unexplained(project: Project, facts: StageFacts, port: int, edits: list[Edit
         word.span
         for server, words in server_commands(facts)
         if any(found == port for _, found in port_tokens(server, words))
-        for word in words
+        for word in words[start_of(server, words) or 0 :]  # what comes before it (`./wait 80 gunicorn`) does count
     ]
     for step in (facts.entrypoint, facts.command):
         if step is None:

@@ -6,6 +6,7 @@ Asked only for the program that an image starts, so a project without one never 
 from __future__ import annotations
 
 import ast
+import codecs
 import warnings
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -39,10 +40,14 @@ def bound_ports(source: bytes) -> tuple[tuple[int, Span], ...]:
         wrapper.module.visit(finder)
     except (libcst.ParserSyntaxError, SyntaxError, ValueError, LookupError, RecursionError, MemoryError):
         return ()
+    mark = len(codecs.BOM_UTF8) if source.startswith(codecs.BOM_UTF8) else 0  # LibCST counts without it
     found = []
     for literal in finder.literals:
         place = spans[literal]
-        found.append((literal.evaluated_value, Span(place.start, place.start + place.length)))
+        span = Span(place.start + mark, place.start + mark + place.length)
+        if source[span.start : span.stop] != literal.value.encode():
+            return ()  # it counts in UTF-8, and the file is in something else
+        found.append((literal.evaluated_value, span))
     return tuple(found)
 
 

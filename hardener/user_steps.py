@@ -22,11 +22,13 @@ def tail_as_user(facts: StageFacts) -> tuple[int, ...]:
     """Return the positions (in the stage's own steps) of the last RUN steps, if they work without root.
 
     Only together: a step that wrote into the application's directories as root, before, makes the ones after
-    it need root too, since they may rewrite what it left.
+    it need root too, since they may rewrite what it left.  They come after the last USER: one that stood between
+    them and the start would undo the switch.
     """
     own = facts.own_steps
     owned = working_directories(facts)
-    runs = [i for i, step in enumerate(own) if step.instruction.keyword == "RUN"]
+    last_user = next((i for i, step in enumerate(own) if step is facts.user_step), -1)
+    runs = [i for i, step in enumerate(own) if step.instruction.keyword == "RUN" and i > last_user]
     first = len(runs)
     while first > 0 and works_as_user(own[runs[first - 1]], owned):
         first -= 1

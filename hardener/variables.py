@@ -34,6 +34,8 @@ def expand(text: str, variables: Mapping[str, str | None]) -> str | None:
     """
     if "$" not in text:
         return dequote(text)
+    if "'" in text:
+        return None  # single quotes keep a `$` as it is, unless they stand in double ones
     pieces: list[str] = []
     position = 0
     for match in REFERENCE.finditer(text):
