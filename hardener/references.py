@@ -21,21 +21,22 @@ if TYPE_CHECKING:
     from hardener.stages import StageFacts
 
 # How programs read an environment variable: Node, Python, Go, Ruby, PHP, Java.
-READS = "|".join(
-    (
-        r"process\.env\.{0}\b",
-        r"process\.env\[['\"]{0}['\"]\]",
-        r"environ(?:\.get\(|\[)\s*['\"]{0}['\"]",
-        r"[gG]etenv\(\s*['\"]{0}['\"]",
-        r"LookupEnv\(\s*\"{0}\"",
-        r"ENV(?:\.fetch\(|\[)['\"]{0}['\"]",
-        r"\$\{{{0}[:}}]",
-    )
+READS = (
+    r"process\.env\.{0}\b"
+    r"|process\.env\[['\"]{0}['\"]\]"
+    r"|environ(?:\.get\(|\[)\s*['\"]{0}['\"]"
+    r"|[gG]etenv\(\s*['\"]{0}['\"]"
+    r"|LookupEnv\(\s*\"{0}\""
+    r"|ENV(?:\.fetch\(|\[)['\"]{0}['\"]"
+    r"|\$\{{{0}[:}}]"
 )
 # What a Python source must have before it is worth parsing: a port or an address with one to three digits.
 MAY_BIND = re.compile(rb"(?i)port\W{1,16}\d{1,3}\b|\(\(.{0,40},\s*\d{1,3}\s*\)")
 LISTEN = re.compile(rb"\.listen\(\s*(?:['\"])?(\d{1,3})\b(?!\.)")
-SOURCE = (".js", ".mjs", ".cjs", ".ts", ".py", ".go", ".rb", ".php", ".java", ".kt", ".yml", ".yaml", ".properties", ".conf", ".sh")  # fmt: skip
+SOURCE = (
+    ".js", ".mjs", ".cjs", ".ts", ".py", ".go", ".rb", ".php", ".java",
+    ".kt", ".yml", ".yaml", ".properties", ".conf", ".sh",
+)  # fmt: skip
 # Files that start the container or call it: manifests, CI, scripts.
 CALLERS = (".yml", ".yaml", ".sh", ".mk", ".conf", ".template", ".env", ".tf", ".json", ".toml")
 CALLER_NAMES = (

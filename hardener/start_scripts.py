@@ -34,7 +34,7 @@ class Obstacle(NamedTuple):
 
 
 class Spot(NamedTuple):
-    """Where a command stands: ``path:line: `` of a script or ``""``, the Dockerfile's line, the scripts that led there."""
+    """Where a command stands: ``path:line: `` of a script or ``""``, the Dockerfile's line, the scripts before."""
 
     where: str
     line: int
