@@ -62,13 +62,19 @@ def services(project: Project) -> tuple[Service, ...]:
 def runs(service: Service, project: Project) -> bool:
     """Whether a service that builds nothing runs the project's image, told by the last part of its name.
 
-    ``image: somebody/web`` beside ``web/Dockerfile`` or ``Dockerfile.web``.
+    ``image: somebody/web`` beside ``web/Dockerfile`` or ``Dockerfile.web``; in the Dockerfile's own folder, also a
+    name that begins with the folder's (``somebody/web-arm``).
     """
-    if service.dockerfile is not None or service.file.parent not in (project.context, project.context.parent):
+    folder = project.context
+    if service.dockerfile is not None or service.file.parent not in (folder, folder.parent):
         return False
-    image = str(service.values.get("image") or "").rpartition("/")[2].partition(":")[0].partition("@")[0]
-    own = {project.context.name, *project.dockerfile_path.name.lower().split(".")} - {"", "dockerfile", "containerfile"}
-    return image in own
+    image = str(service.values.get("image") or "")
+    name = image.rpartition("/")[2].partition(":")[0].partition("@")[0]
+    own = {folder.name, f"{folder.parent.name}-{folder.name}", *project.dockerfile_path.name.lower().split(".")}
+    if name in own - {"", "dockerfile", "containerfile"}:
+        return True
+    beginnings = tuple(one for one in (folder.name, folder.parent.name) if one)
+    return service.file.parent == folder and "/" in image and bool(beginnings) and name.startswith(beginnings)
 
 
 def all_services(project: Project) -> tuple[Service, ...]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hardener.compose import Service
-    from hardener.dockerfile import Dockerfile, Stage
+    from hardener.dockerfile import Stage
     from hardener.project import Project
 
 # Capabilities that only a root process can use (capabilities(7)); the others are harmless to lose.
@@ -32,8 +32,6 @@ ROOT_CAPABILITIES = frozenset(
         "MKNOD",
     ]
 )
-# `docker run -v SOURCE:TARGET` in a comment of the Dockerfile.
-DOCUMENTED_MOUNT = re.compile(r"(?:^|\s)(?:-v|--volume)[ =][\"']?([^\s\"':]+):(/[^\s\"':\\]*)(?::(\w+(?:,\w+)*))?")
 
 
 def root_need(project: Project, stage: Stage) -> Reason | None:
@@ -61,6 +59,8 @@ def service_need(service: Service) -> tuple[str, str] | None:
             f"adds {', '.join(sorted(capabilities & ROOT_CAPABILITIES))}, which a non-root process does not get",
             keep,
         )
+    if "was" in f"{values.get('runtime')}{values.get('platform')}":
+        return "runs in a WebAssembly runtime, which has users of its own", keep
     if values.get("devices"):
         return (
             "uses devices of the host, whose group differs from host to host",
@@ -81,18 +81,6 @@ def service_need(service: Service) -> tuple[str, str] | None:
                 f"mounts {source} of the host at {target}: what it writes there belongs to root so far",
                 "give that folder to the new user (chown -R) or mount it :ro, then add USER",
             )
-    return None
-
-
-def documented_need(dockerfile: Dockerfile) -> Reason | None:
-    """Return the mount of the host that a comment says the image is run with, ``None`` without one."""
-    for comment in dockerfile.comments:
-        for source, target, options in DOCUMENTED_MOUNT.findall(comment.text):
-            if target.startswith("/root") or (is_bind(source) and "ro" not in options.split(",")):
-                text = (
-                    f"a comment runs it with {source} of the host at {target}, which belongs to the user who mounts it"
-                )
-                return Reason(comment.line, text, "give that path to the new user, or pass --user at run time")
     return None
 
 

@@ -51,7 +51,7 @@ def verdict(project: Project, index: int, settings: Settings) -> Verdict:
 
 def migration(project: Project, facts: StageFacts, account: Account) -> str:
     """Return the one-time command for volumes that the image wrote as root so far, ``""`` without volumes."""
-    paths = volumes(project, facts)
+    paths = [path for path in volumes(project, facts) if path not in ("/tmp", "/var/tmp")]  # noqa: S108  1777
     if not paths:
         return ""
     owner = account.written("numeric")

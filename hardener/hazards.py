@@ -88,7 +88,7 @@ def state_of_root(project: Project, facts: StageFacts) -> Iterator[Reason]:
         words = [argument.text for argument in command.arguments]
         words += [target.text for operator, target in command.redirects if operator.startswith(">")]
         for word in words:
-            if word and word[0] != "-" and below(absolute(word, command.directory or "/"), kept):
+            if word and word[0] != "-" and "/" in word and below(absolute(word, command.directory or "/"), kept):
                 yield Reason(step.instruction.line, f"{name} writes {word}, which is on a volume, as root", way_out)
         if kept and name in UNPACKERS and below(command.directory or "/", (facts.workdir or "/-",)):
             yield Reason(

@@ -64,7 +64,7 @@ def placement(project: Project, facts: StageFacts) -> Placement:
     as_user = frozenset(own[i].instruction.line for i in tail)
     first = min(tail, default=None)
     user_at = next((i for i, step in enumerate(own) if step is facts.user_step), None)
-    if user_at is not None and is_root(own[user_at].user or ""):
+    if user_at is not None and is_root(own[user_at].user or "") and own[user_at].instruction.value:
         needing = [i for i, step in enumerate(own) if step.instruction.keyword == "RUN" and i not in tail]
         if user_at > max(needing, default=-1) and (first is None or user_at < first):
             return Placement(line_start(dockerfile, own[user_at].instruction), own[user_at], as_user)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 # Any home will do to judge a command by: every account that is created gets one of its own.
 HOME = "/home/appuser"
+# A file that is not there to be read is a script by these names; else it is a program built beforehand.
+SCRIPT_NAME = re.compile(r"\.(?:ba|a)?sh$|entry-?point|/(?:docker-|run|start|init|boot|setup|launch|wrapper)[^/.]*$")
 
 
 @lru_cache(maxsize=1)
@@ -75,11 +78,20 @@ def started(facts: StageFacts) -> tuple[Command, ...] | None:
         else:
             rest = default_arguments(facts)
             found = shell.exec_commands([*entrypoint.instruction.json, *rest], facts.workdir)
-            if rest and not rest[0].text.startswith("-") and not (found and is_runtime(found[0])):
+            if rest and found and may_be_command(found[0].name, rest[0].text):
                 found += shell.exec_commands(rest, facts.workdir)
         return None if found is None else tuple(inner for one in found for inner in without_starter(one))
     except shell.ShellError:
         return None
+
+
+def may_be_command(entrypoint: str, word: str) -> bool:
+    """Whether CMD's first word is a command that an entrypoint script executes, not an argument of a program."""
+    if word.startswith("-") or shell.program(entrypoint) in knowledge()["runtime"]["names"]:
+        return False
+    name = shell.program(word)
+    known = name in programs() or name in knowledge()["runtime"]["names"] or word.startswith("/")
+    return known or SCRIPT_NAME.search(f"/{entrypoint}") is not None
 
 
 def default_arguments(facts: StageFacts) -> tuple[Word, ...]:

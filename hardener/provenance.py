@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hardener import context, privileges, shell
+from hardener.context import copy_arguments, destination
 from hardener.directories import working_directories
 from hardener.paths import SYSTEM_TREES, absolute, below
-from hardener.processes import HOME, is_runtime, programs, started
+from hardener.processes import HOME, SCRIPT_NAME, is_runtime, programs, started
+from hardener.start_scripts import script_path
 
 if TYPE_CHECKING:
     from hardener.project import Project
@@ -38,11 +40,13 @@ def foreign_program(project: Project, facts: StageFacts) -> str | None:
             continue
         if "/" in name:
             path = absolute(name, facts.workdir or "/")
-            if not below(path, SYSTEM_TREES) or context.origin(project, facts, path) is not None:
+            built_here = not below(path, SYSTEM_TREES) and copies_application(facts)
+            if built_here or context.origin(project, facts, path) is not None:
                 continue
         elif any(context.origin(project, facts, f"{folder}/{name}") is not None for folder in PROGRAM_FOLDERS):
             continue
-        if not installed_by_language(facts, base):
+        ours = serves(facts) or copies_application(facts)
+        if not (ours and installed_by_language(facts, base)):
             return base
     return None
 
@@ -63,14 +67,26 @@ def serves(facts: StageFacts) -> bool:
 
 
 def copies_application(facts: StageFacts) -> bool:
-    """Whether anything of the project is in the image: from its context, or built in another stage."""
-    return any(step.instruction.keyword in ("COPY", "ADD") for step in facts.steps)
+    """Whether anything of the project is in the image but its start script and files of the system."""
+    scripts = {script_path(command) for command in started(facts) or ()}
+    for step in facts.steps:
+        if step.instruction.keyword not in ("COPY", "ADD"):
+            continue
+        sources, _ = copy_arguments(step.instruction)
+        target = destination(step)
+        names = {target} | {absolute(source.rpartition("/")[2], target) for source in sources if target is not None}
+        alone = len(sources) == 1 and SCRIPT_NAME.search(f"/{sources[0]}") is not None
+        if target is None or not (below(target, SYSTEM_TREES) or (alone and names & scripts)):
+            return True
+    return False
 
 
 def is_bare_runtime(facts: StageFacts) -> bool:
     """Whether the image starts an interpreter or a shell with nothing to run, and holds nothing of a project."""
-    commands = started(facts)
-    return bool(commands) and not copies_application(facts) and all(is_bare(one) for one in commands or ())
+    if copies_application(facts):
+        return False
+    commands = [one for one in started(facts) or () if not SCRIPT_NAME.search(f"/{one.name}")]
+    return bool(commands) and all(is_bare(one) for one in commands)
 
 
 def is_bare(command: Command) -> bool:

@@ -10,9 +10,19 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from hardener import compose_needs, hazards, ports, pragmas, privileges, provenance, root_home, start_scripts
+from hardener import (
+    compose_needs,
+    documented_runs,
+    hazards,
+    ports,
+    pragmas,
+    privileges,
+    provenance,
+    root_home,
+    start_scripts,
+)
 from hardener.accounts import WITHOUT_SHELL, family_of
-from hardener.context import flag
+from hardener.context import copy_arguments, flag
 from hardener.directories import data_options
 from hardener.outcome import Outcome, Verdict, manual
 from hardener.processes import knowledge
@@ -142,7 +152,7 @@ def is_dev_container(project: Project, facts: StageFacts, settings: Settings) ->
 
 def compose_needs_root(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
     """A Compose service starts it with rights or mounts that go with root."""
-    found = compose_needs.root_need(project, facts.stage) or compose_needs.documented_need(project.dockerfile)
+    found = compose_needs.root_need(project, facts.stage) or documented_runs.documented_need(project)
     return None if found is None else manual(*found)
 
 
@@ -176,6 +186,24 @@ def installs_root_package(project: Project, facts: StageFacts, settings: Setting
 def packages() -> dict[str, dict[str, Any]]:
     """Return the package tables of ``processes.toml`` by package name."""
     return {name: one for one in knowledge()["package"] for name in one["names"]}
+
+
+def holds_another_system(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
+    """The whole file system of another image is copied in, or an init system is process 1."""
+    for step in facts.steps:
+        instruction = step.instruction
+        if instruction.keyword in ("COPY", "ADD") and flag(instruction, "from") is not None:
+            sources, target = copy_arguments(instruction)
+            if sources == ["/"] and target == "/":
+                return manual(instruction.line, "it copies the whole file system of another image", "add USER by hand")
+        starts_init = instruction.keyword in ("ENTRYPOINT", "CMD") and re.search(
+            r"/sbin/init\b|/systemd\b", instruction.value
+        )
+        if starts_init or (instruction.keyword == "STOPSIGNAL" and "RTMIN" in instruction.value):
+            return manual(
+                instruction.line, "process 1 is an init system, which must be root", "start the one service directly"
+            )
+    return None
 
 
 def brings_docker_client(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
@@ -280,6 +308,7 @@ QUESTIONS = (
     is_github_action,
     is_dev_container,
     never_starts,
+    holds_another_system,
     has_triggers,
     has_foreign_shell,
     compose_needs_root,

@@ -118,7 +118,9 @@ def stage_facts(dockerfile: Dockerfile, index: int) -> StageFacts:
     user: str | None = facts.user if facts is not None else ""
     if facts is None:
         workdir = None
-    exported: set[str] = set()
+    if facts is not None and any((one.name, one.uid) == ("app", 1654) for one in facts.users):
+        variables = {"APP_UID": "1654"}  # .NET 8 and later: dotnet/dotnet-docker, src/runtime-deps/8.0
+    exported: set[str] = set(variables)
     for position in chain:
         # An ARG ends with its stage; an ENV goes on (https://docs.docker.com/reference/dockerfile/#scope).
         variables = {name: variables[name] for name in exported}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from hardener import context, privileges, shell
 from hardener.directories import state_directories
 from hardener.outcome import Reason
 from hardener.paths import absolute
-from hardener.processes import HOME, knowledge, program, started
+from hardener.processes import HOME, SCRIPT_NAME, knowledge, program, started
 from hardener.stages import POSIX_SHELLS
 
 if TYPE_CHECKING:
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
 # Scripts lead to scripts; nobody writes more than a few.
 MAXIMUM_DEPTH = 4
-# A file that is not there to be read is a script by these names; else it is a program built beforehand.
-SCRIPT_NAME = re.compile(r"\.(?:ba|a)?sh$|entry-?point|/(?:docker-|run|start|init|boot|setup|launch|wrapper)[^/.]*$")
 RUNNERS = frozenset(("npm", "yarn", "pnpm", "bun"))
 
 

@@ -8,8 +8,8 @@ from hardener.context import copy_arguments, destination, flag, is_remote
 from hardener.edit import Edit, Finding
 from hardener.paths import absolute, below, is_system
 from hardener.placement import placement, switched_stages
-from hardener.processes import started
-from hardener.start_scripts import SCRIPT_NAME, script_path
+from hardener.processes import SCRIPT_NAME, started
+from hardener.start_scripts import script_path
 from hardener.user_steps import fragile_after
 
 if TYPE_CHECKING:

@@ -1,0 +1,50 @@
+"""How people are told to run an image: `docker run` lines in the Dockerfile's comments and in the README beside it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from hardener.compose_needs import is_bind
+from hardener.outcome import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hardener.project import Project
+
+READMES = ("README.md", "readme.md", "README", "README.rst", "README.txt")
+RUN_LINE = re.compile(r"(?:docker|podman)\s+(?:container\s+)?run\b(?:[^\n]*\\\s*\n)*[^\n]*")
+USER_OPTION = re.compile(r"\s(?:-u|--user)[ =]")
+MOUNT = re.compile(r"(?:^|\s)(?:-v|--volume)[ =]\s*[\"']?([^\s\"':]+):(/[^\s\"':\\]*)(?::(\w+(?:,\w+)*))?")
+# Options that go with root, or with devices and displays that belong to somebody on the host.
+RIGHTS = re.compile(
+    r"(?:^|\s)(--privileged|--device[ =]\S+|--(?:net|network|pid|ipc)[ =]host|--cap-add[ =]\S+|-e\s+DISPLAY\S*)"
+)
+WAY_OUT = "give that path to the new user, or pass --user at run time"
+
+
+def documented_need(project: Project) -> Reason | None:
+    """Return what a documented way of running the image needs that goes with root, ``None`` for nothing."""
+    for line, where, text in run_texts(project):
+        match = RIGHTS.search(text)
+        if match is not None:
+            return Reason(line, f"{where} runs it with {match[1]}", "keep root, or take that right away first")
+        for source, target, options in MOUNT.findall(text):
+            if target.startswith("/root"):
+                return Reason(line, f"{where} mounts {source} at {target}, which only root may enter", WAY_OUT)
+            if is_bind(source) and "ro" not in options.split(","):
+                return Reason(line, f"{where} mounts {source} of the host at {target}, writable", WAY_OUT)
+    return None
+
+
+def run_texts(project: Project) -> Iterator[tuple[int, str, str]]:
+    """Yield the Dockerfile's line, where it stands, and the text of every documented run that names no user."""
+    for comment in project.dockerfile.comments:
+        yield comment.line, "a comment", comment.text
+    for name in READMES:
+        content = project.read(project.context / name)
+        text = (content or b"").decode("utf-8", "replace")
+        for match in RUN_LINE.finditer(text):
+            if not USER_OPTION.search(match[0]):
+                yield 1, f"{name}:{text.count(chr(10), 0, match.start()) + 1}", match[0].replace("\\\n", " ")
