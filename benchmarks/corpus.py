@@ -89,7 +89,10 @@ def main() -> None:
     print(f"{len(files)} files, {os.cpu_count()} cores, Python {sys.version.split()[0]}\n")
     print("all files, one process")
     folder = str(options.folder)
-    compare({"harden --check": [[harden, folder, "--check", "-q"]], "hadolint": [[hadolint, "--no-fail", *files]]}, options.runs)
+    compare(
+        {"harden --check": [[harden, folder, "--check", "-q"]], "hadolint": [[hadolint, "--no-fail", *files]]},
+        options.runs,
+    )
     step = max(len(files) // options.single, 1)
     chosen = files[::step][: options.single]
     print(f"one file a process, mean of {len(chosen)}")

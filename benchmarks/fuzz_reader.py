@@ -198,9 +198,7 @@ def change_ends(data: bytes, rng: random.Random) -> bytes:
         return data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
     if way == 1:
         return b"".join(line + rng.choice((b"\n", b"\r\n", b"\r\r\n")) for line in data.split(b"\n"))
-    return data.rstrip(b"\n") + rng.choice(
-        (b"", b"\\", b" \\", b"\\\n", b"\\\n\n", b"\\\n# c", b"\\\n \\\n", b"\r")
-    )
+    return data.rstrip(b"\n") + rng.choice((b"", b"\\", b" \\", b"\\\n", b"\\\n\n", b"\\\n# c", b"\\\n \\\n", b"\r"))
 
 
 def add_directives(data: bytes, rng: random.Random) -> bytes:

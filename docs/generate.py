@@ -47,8 +47,8 @@ def left_alone() -> str:
         "",
         "<!-- written by docs/generate.py -->",
         "",
-        "An image that is `manual` or `already` keeps every byte. These are the questions, in the order in which they are",
-        "asked; the first that answers decides, and the answer names the line and the way out.",
+        "An image that is `manual` or `already` keeps every byte. These are the questions, in the order in which they",
+        "are asked; the first that answers decides, and the answer names the line and the way out.",
         "",
     ]
     for number, question in enumerate(QUESTIONS, 1):
@@ -64,12 +64,13 @@ def left_alone() -> str:
             names = one[subject]
             what = ", ".join(names) if isinstance(names, list) else names.replace("|", ", ")
             words = " ".join(one.get("words", ()))
-            lines.append(f"| {what} {words}".rstrip() + f" | {one['reason']} | {one['way_out']} | {linked(one['source'])} |")
+            row = (f"{what} {words}".rstrip(), one["reason"], one["way_out"], linked(one["source"]))
+            lines.append(f"| {' | '.join(row)} |")
     lines += [
         "",
-        "Base images have their own reasons in `hardener/images.toml`: servers that start as root, databases that drop",
-        "root by themselves, init systems, development containers. A script that an entrypoint starts is read, and what",
-        "it does as root (`chown`, `usermod`, writing below /etc) counts like a program above; one that uses",
+        "Base images have their own reasons in `hardener/images.toml`: servers that start as root, databases that",
+        "drop root by themselves, init systems, development containers. A script that an entrypoint starts is read, and",
+        "what it does as root (`chown`, `usermod`, writing below /etc) counts like a program above; one that uses",
         f"{', '.join('`' + name + '`' for name in knowledge()['drops']['names'])} is `already`.",
         "",
     ]

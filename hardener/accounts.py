@@ -32,6 +32,19 @@ DIALECTS = {
     "alpine": BUSYBOX, "wolfi": BUSYBOX, "debian": SHADOW, "rhel": SHADOW, "suse": SHADOW, "arch": SHADOW,
     "shell": FILES,
 }  # fmt: skip
+# What a distribution brings: Debian's base-passwd (https://sources.debian.org/src/base-passwd/3.6.4/passwd.master/ and
+# group.master); the others have much the same, and a name or an id too many here does no harm.
+SYSTEM_USERS: dict[str, int | None] = {
+    "root": 0, "daemon": 1, "bin": 2, "sys": 3, "sync": 4, "games": 5, "man": 6, "lp": 7, "mail": 8, "news": 9, "uucp": 10,
+    "proxy": 13, "www-data": 33, "backup": 34, "list": 38, "irc": 39, "nobody": 65534,
+}  # fmt: skip
+SYSTEM_GROUPS: dict[str, int | None] = {
+    "root": 0, "daemon": 1, "bin": 2, "sys": 3, "adm": 4, "tty": 5, "disk": 6, "lp": 7, "mail": 8, "news": 9, "uucp": 10,
+    "man": 12, "proxy": 13, "kmem": 15, "dialout": 20, "fax": 21, "voice": 22, "cdrom": 24, "floppy": 25, "tape": 26,
+    "sudo": 27, "audio": 29, "dip": 30, "www-data": 33, "backup": 34, "operator": 37, "list": 38, "irc": 39, "src": 40,
+    "shadow": 42, "utmp": 43, "video": 44, "sasl": 45, "plugdev": 46, "staff": 50, "games": 60, "users": 100,
+    "nogroup": 65534,
+}  # fmt: skip
 # Images without a shell: nothing can be created there, numbers are all there is.
 WITHOUT_SHELL = frozenset(("scratch", "distroless"))
 # Distroless images bring this account, with a home (GoogleContainerTools/distroless, common/variables.bzl).
@@ -223,8 +236,8 @@ def free_account(facts: StageFacts, made: tuple[Made, ...], settings: Settings) 
             continue
         if one.number >= settings.uid and gid >= settings.gid:
             return Account(one.name, one.group, one.number, gid, exists=True)
-    users = {one.name: one.number for one in made if not one.is_group}
-    groups = {one.name: one.number for one in made if one.is_group}
+    users = SYSTEM_USERS | {one.name: one.number for one in made if not one.is_group}
+    groups = SYSTEM_GROUPS | {one.name: one.number for one in made if one.is_group}
     for known in facts.image.users if facts.image else ():
         users[known.name] = known.uid
         groups[known.name] = known.gid

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from hardener import compose
 from hardener.outcome import Reason
+from hardener.paths import below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from hardener.compose import Service
     from hardener.dockerfile import Stage
@@ -40,15 +42,15 @@ def root_need(project: Project, stage: Stage) -> Reason | None:
     for service in compose.services(project):
         if not (service.target.lower() == stage.name if service.target else is_final):
             continue
-        found = service_need(service)
+        found = service_need(service, project.root / service.file.parent if project.root is not None else None)
         if found is not None:
             text = f"{service.file}:{service.line}: service {service.name} {found[0]}"
             return Reason(stage.instructions[0].line, text, found[1])
     return None
 
 
-def service_need(service: Service) -> tuple[str, str] | None:
-    """Return reason and way out for one service; see `root_need`."""
+def service_need(service: Service, folder: Path | None) -> tuple[str, str] | None:
+    """Return reason and way out for one service, whose Compose file is in ``folder``; see `root_need`."""
     values = service.values
     keep = "keep root for this service, or take the right away first"
     if str(values.get("privileged")).lower() == "true":
@@ -74,9 +76,10 @@ def service_need(service: Service) -> tuple[str, str] | None:
         source, target, read_only = mount_parts(mount)
         if "docker.sock" in source:
             return "mounts the engine's socket, whose group differs from host to host", "use a socket proxy"
-        if target.startswith("/root"):
+        if below(target, ("/root",)):
             return f"mounts {target}, which only root may enter", "mount it somewhere else"
-        if is_bind(source) and not read_only and not posixpath.splitext(source)[1]:
+        is_file = posixpath.splitext(source)[1] and not (folder is not None and (folder / source).is_dir())
+        if is_bind(source) and not read_only and not is_file:
             return (
                 f"mounts {source} of the host at {target}: what it writes there belongs to root so far",
                 "give that folder to the new user (chown -R) or mount it :ro, then add USER",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hardener.compose_needs import is_bind
 from hardener.outcome import Reason
+from hardener.paths import below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +32,7 @@ def documented_need(project: Project) -> Reason | None:
         if match is not None:
             return Reason(line, f"{where} runs it with {match[1]}", "keep root, or take that right away first")
         for source, target, options in MOUNT.findall(text):
-            if target.startswith("/root"):
+            if below(target, ("/root",)):
                 return Reason(line, f"{where} mounts {source} at {target}, which only root may enter", WAY_OUT)
             if is_bind(source) and "ro" not in options.split(","):
                 return Reason(line, f"{where} mounts {source} of the host at {target}, writable", WAY_OUT)

@@ -36,7 +36,8 @@ def foreign_program(project: Project, facts: StageFacts) -> str | None:
         # A name of the program table that is no obstacle is a harmless namesake, such as BusyBox' httpd.
         if not base or "$" in name or base in programs() or is_runtime(command) or privileges.only_reads(command):
             continue
-        if privileges.root_reason(command, (*working_directories(facts), HOME), HOME) is None:
+        known = privileges.root_reason(command, (*working_directories(facts), HOME), HOME) is None
+        if known and copies_application(facts):
             continue
         if "/" in name:
             path = absolute(name, facts.workdir or "/")

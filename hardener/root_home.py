@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 WAY_OUT = "move it to a path that every user can enter"
 # What a build leaves in these is not needed again, or is made anew in another home.
 CACHES = (
-    "/root/.cache", "/root/.bashrc", "/root/.profile", "/root/.zshrc", "/root/.npm", "/root/.config/pip", "/root/.gnupg", "/root/.wget-hsts", "/root/.m2", "/root/.gradle",
-    "/root/.ivy2", "/root/.sbt", "/root/.nuget", "/root/.bundle", "/root/.gem", "/root/.composer", "/root/.yarn",
+    "/root/.cache", "/root/.bashrc", "/root/.profile", "/root/.zshrc", "/root/.npm", "/root/.config/pip",
+    "/root/.gnupg", "/root/.wget-hsts", "/root/.m2", "/root/.gradle", "/root/.ivy2", "/root/.sbt",
+    "/root/.nuget", "/root/.bundle", "/root/.gem", "/root/.composer", "/root/.yarn",
 )  # fmt: skip
 HOME_PATH = re.compile(r"(?:~|\$HOME|\$\{HOME\})(?=/|$)")
 PATHS_IN = ("ENV", "CMD", "ENTRYPOINT", "VOLUME", "HEALTHCHECK")

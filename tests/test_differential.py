@@ -11,9 +11,7 @@ from buildkit_oracle import ALIKE, NOT_JUDGED, REFUSED_BY_BOTH, REFUSED_BY_BUILD
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-pytestmark = pytest.mark.skipif(
-    not buildkit_oracle.AVAILABLE, reason="the package dockerfile has no wheel here"
-)
+pytestmark = pytest.mark.skipif(not buildkit_oracle.AVAILABLE, reason="the package dockerfile has no wheel here")
 
 FEATURES = {
     "keywords in any case": "from a AS B\nRun b\nuSER c\n",
@@ -140,9 +138,7 @@ def joined(*parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     return st.tuples(*parts).map("".join)
 
 
-BLANK = st.sampled_from(
-    [" ", " ", " ", "  ", "\t", " \\\n  ", "\\\r\n ", " \\\n# c\n ", " \\\n\n\t", "\v", " \\ \n"]
-)
+BLANK = st.sampled_from([" ", " ", " ", "  ", "\t", " \\\n  ", "\\\r\n ", " \\\n# c\n ", " \\\n\n\t", "\v", " \\ \n"])
 WORD = st.sampled_from(
     [
         "a",
@@ -170,9 +166,7 @@ FLAG = st.sampled_from(
 KEYWORD = st.sampled_from(
     ["RUN", "run", "COPY", "ADD", "CMD", "USER", "ENV a", "LABEL b=c", "VOLUME", "ONBUILD RUN", "R\\\nUN"]
 )
-LINE_END = st.sampled_from(
-    ["\n", "\n", "\r\n", " \n", "\\\\\n", "\n\n", "\n# comment\n", "\n \t# comment \\\n"]
-)
+LINE_END = st.sampled_from(["\n", "\n", "\r\n", " \n", "\\\\\n", "\n\n", "\n# comment\n", "\n \t# comment \\\n"])
 INSTRUCTION = joined(
     KEYWORD,
     st.lists(joined(BLANK, FLAG), max_size=2).map("".join),
@@ -216,14 +210,10 @@ def test_generated_files_are_read_alike(texts: list[str]) -> None:
         assert found.outcome in ALLOWED or found.outcome in buildkit_oracle.REASONS, (text, found)
 
 
-@pytest.mark.skipif(
-    "HARDENER_CORPUS" not in os.environ, reason="HARDENER_CORPUS names no folder of Dockerfiles"
-)
+@pytest.mark.skipif("HARDENER_CORPUS" not in os.environ, reason="HARDENER_CORPUS names no folder of Dockerfiles")
 def test_the_corpus_is_read_alike() -> None:
     paths = sorted(path for path in Path(os.environ["HARDENER_CORPUS"]).rglob("*") if path.is_file())
     found = compare([path.read_bytes() for path in paths])
-    bad = {
-        path: one for path, one in zip(paths, found, strict=True) if one.outcome not in {*ALLOWED, NOT_JUDGED}
-    }
+    bad = {path: one for path, one in zip(paths, found, strict=True) if one.outcome not in {*ALLOWED, NOT_JUDGED}}
     assert not {path: one for path, one in bad.items() if one.outcome not in buildkit_oracle.REASONS}
     assert len(bad) <= len(paths) / 100

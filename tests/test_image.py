@@ -19,9 +19,7 @@ else:
 
 TOML = Path(image.__file__).with_name("images.toml")
 TABLES = {
-    header: table
-    for header, table in tomllib.loads(TOML.read_text(encoding="utf-8")).items()
-    if header != "variant"
+    header: table for header, table in tomllib.loads(TOML.read_text(encoding="utf-8")).items() if header != "variant"
 }
 VARIANTS = tomllib.loads(TOML.read_text(encoding="utf-8"))["variant"]
 FAMILIES = set("debian alpine rhel suse arch wolfi shell scratch distroless windows unknown".split())
@@ -181,14 +179,18 @@ def test_family_and_outcome(reference: str, family: str, outcome: str) -> None:
     assert (facts.family, facts.outcome) == (family, outcome)
 
 
-@pytest.mark.parametrize("tag", ["24.04", "noble", "23.04", "23.10", "24.10", "25.04", "26.04", "latest", "rolling", "devel", ""])
+@pytest.mark.parametrize(
+    "tag", ["24.04", "noble", "23.04", "23.10", "24.10", "25.04", "26.04", "latest", "rolling", "devel", ""]
+)
 def test_newer_ubuntu_has_a_user(tag: str) -> None:
     facts = lookup(f"ubuntu:{tag}" if tag else "ubuntu")
     assert facts is not None
     assert facts.users == (KnownUser("ubuntu", 1000, 1000, "/home/ubuntu"),)
 
 
-@pytest.mark.parametrize("tag", ["14.04", "trusty", "16.04", "18.04", "20.04", "22.04", "22.10", "jammy-20240111", "focal", "bionic"])
+@pytest.mark.parametrize(
+    "tag", ["14.04", "trusty", "16.04", "18.04", "20.04", "22.04", "22.10", "jammy-20240111", "focal", "bionic"]
+)
 def test_older_ubuntu_has_none(tag: str) -> None:
     facts = lookup(f"ubuntu:{tag}")
     assert facts is not None
@@ -243,14 +245,19 @@ def test_accounts(reference: str, name: str, uid: int, gid: int) -> None:
     assert facts.holder("appuser", 5000) is None
 
 
-@pytest.mark.parametrize("reference", ["debian", "ubuntu", "alpine", "golang", "rust", "mcr.microsoft.com/dotnet/aspnet:8.0", "gcr.io/distroless/static"])
+@pytest.mark.parametrize(
+    "reference",
+    ["debian", "ubuntu", "alpine", "golang", "rust", "mcr.microsoft.com/dotnet/aspnet:8.0", "gcr.io/distroless/static"],
+)
 def test_only_a_shell_is_started(reference: str) -> None:
     facts = lookup(reference)
     assert facts is not None
     assert not facts.has_cmd
 
 
-@pytest.mark.parametrize("reference", ["python", "node:alpine", "ruby", "php:cli", "nginx", "gcr.io/distroless/nodejs22-debian12", "maven"])
+@pytest.mark.parametrize(
+    "reference", ["python", "node:alpine", "ruby", "php:cli", "nginx", "gcr.io/distroless/nodejs22-debian12", "maven"]
+)
 def test_an_application_is_started(reference: str) -> None:
     facts = lookup(reference)
     assert facts is not None

@@ -196,9 +196,7 @@ def test_not_known(code: str) -> None:
     assert found.startswith((UNKNOWN, "python setup.py"))
 
 
-@pytest.mark.parametrize(
-    "code", ["touch a", "npm ci", "tar xf a", "wget https://x", "git clone x", "rm a", "cp a b"]
-)
+@pytest.mark.parametrize("code", ["touch a", "npm ci", "tar xf a", "wget https://x", "git clone x", "rm a", "cp a b"])
 def test_an_unknown_directory_gives_a_reason(code: str) -> None:
     assert reason(code, None) is not None
 

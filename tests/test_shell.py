@@ -125,9 +125,7 @@ def test_wrapper_with_an_option_that_is_not_known_stays_a_command(code: str) -> 
     assert (command.name, command.wrappers) == (code.split(" ")[0], ())
 
 
-@pytest.mark.parametrize(
-    "code", ["sh ./x", "sh -c \"$X\"'a'", "bash <<E\n$X\nE\n", "curl x | sh", "sh -s", "eval a b"]
-)
+@pytest.mark.parametrize("code", ["sh ./x", "sh -c \"$X\"'a'", "bash <<E\n$X\nE\n", "curl x | sh", "sh -s", "eval a b"])
 def test_script_that_is_not_known_leaves_the_shell(code: str) -> None:
     assert read(code)[-1].name in ("sh", "bash", "eval")
 
@@ -248,9 +246,7 @@ def test_every_command_is_found(code: str, names: str) -> None:
         ("sh -c a >f", [("a", []), ("", [(">", "f")])]),
     ],
 )
-def test_redirects_belong_to_their_command(
-    code: str, expected: list[tuple[str, list[tuple[str, str]]]]
-) -> None:
+def test_redirects_belong_to_their_command(code: str, expected: list[tuple[str, list[tuple[str, str]]]]) -> None:
     found = [(one.name, [(item.operator, item.target.text) for item in one.redirects]) for one in read(code)]
     assert found == expected
 

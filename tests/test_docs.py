@@ -1,0 +1,115 @@
+"""The documents say what the program does, and nothing that only exists on one machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from dataclasses import fields
+
+import pytest
+from click.testing import CliRunner
+from conftest import ROOT
+
+from hardener.cli import main
+from hardener.fixers import FIXERS
+from hardener.settings import Settings
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CHANGELOG = ROOT / "CHANGELOG.md"
+
+
+def generator():
+    spec = importlib.util.spec_from_file_location("docs_generate", ROOT / "docs" / "generate.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_readme_is_what_its_generator_writes() -> None:
+    assert generator().generated(README) == README, "run: python docs/generate.py"
+
+
+def test_the_page_of_what_is_left_alone_is_what_its_generator_writes() -> None:
+    module = generator()
+    if not hasattr(module, "left_alone"):
+        pytest.skip("the generator writes the README only")
+    assert module.left_alone() == (ROOT / "docs" / "left-alone.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("fixer", FIXERS, ids=lambda fixer: fixer.__name__)
+def test_every_fixer_has_its_row_in_the_readme(fixer) -> None:
+    table = README.partition("<!-- fixers: begin -->")[2].partition("<!-- fixers: end -->")[0]
+    rows = [line for line in table.splitlines() if line.startswith(f"| `{fixer.__name__}` |")]
+    assert len(rows) == 1
+    assert all(len(cell.strip()) > 10 for cell in rows[0].strip("|").split("|"))
+    assert not re.search(r"\b(Safety|References):", rows[0])
+
+
+def test_every_option_has_its_line_in_the_help() -> None:
+    text = CliRunner().invoke(main, ["--help"]).stdout
+    for parameter in main.params:
+        for option in [*parameter.opts, *parameter.secondary_opts]:
+            if option.startswith("-"):
+                assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", text), option
+        if parameter.param_type_name == "option":
+            assert parameter.help, parameter.name
+
+
+def test_every_setting_stands_in_the_configuration_chapter() -> None:
+    chapter = README.partition("\n## Configuration\n")[2].partition("\n## ")[0]
+    pages = chapter + "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md"))
+    for field in fields(Settings):
+        assert re.search(rf"\b{field.name.replace('_', '-')}\b", pages), field.name
+
+
+def test_every_setting_has_an_option_of_the_same_meaning() -> None:
+    names = {parameter.name for parameter in main.params}
+    assert {field.name for field in fields(Settings)} <= names
+
+
+def test_the_commands_of_the_readme_are_those_that_the_pipeline_runs() -> None:
+    commands = re.findall(r"```sh\n(python3 -m venv [^\n]+)\n```", README)
+    assert len(commands) == 2
+    assert commands[1].endswith(".venv/bin/python -m pytest")
+    steps = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "\npython -m pytest\n" in steps
+    assert "install --quiet -e '.[test]'" in steps
+    assert "-e '.[test]'" in commands[1]
+    assert " ".join(("harden", "fixtures/projects/flask/before", "--diff")) in commands[0]
+
+
+def test_every_command_of_the_readme_uses_options_that_exist() -> None:
+    known = {option for parameter in main.params for option in parameter.opts}
+    for line in re.findall(r"^(?:\S*/)?harden (.*)$", README, re.MULTILINE):
+        for option in re.findall(r"(?<!\S)--[\w-]+", line.partition("#")[0]):
+            assert option in known, line
+
+
+def test_every_link_of_the_readme_to_a_file_leads_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        if "://" not in target:
+            assert (ROOT / target).exists(), target
+
+
+def test_the_changelog_follows_keep_a_changelog() -> None:
+    if not CHANGELOG.exists():
+        pytest.skip("no CHANGELOG.md yet")
+    text = CHANGELOG.read_text(encoding="utf-8")
+    assert text.startswith("# Changelog\n")
+    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert headings
+    for heading in headings:
+        assert re.fullmatch(r"\[Unreleased\]|Unreleased|\[?\d+\.\d+\.\d+\]? - \d{4}-\d{2}-\d{2}", heading), heading
+    dates = [heading.rpartition(" - ")[2] for heading in headings if " - " in heading]
+    assert dates == sorted(dates, reverse=True)
+    groups = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert set(re.findall(r"^### (.+)$", text, re.MULTILINE)) <= groups
+
+
+@pytest.mark.parametrize("folder", ["hardener", "tests", "docs", "fixtures", ".ci", "benchmarks"])
+def test_nothing_names_a_path_of_one_machine(folder) -> None:
+    private = [b"/" + b"work/", b"/root/" + b"corpus", b"/root/" + b"notes", b"/root/" + b"venv"]
+    for file in sorted((ROOT / folder).rglob("*")):
+        if file.is_file() and not file.is_symlink() and "__pycache__" not in file.parts and file.suffix != ".pyc":
+            data = file.read_bytes()
+            assert not [mark for mark in private if mark in data], file.relative_to(ROOT)
