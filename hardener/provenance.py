@@ -8,7 +8,7 @@ from hardener import context, privileges, shell
 from hardener.context import copy_arguments, destination
 from hardener.directories import working_directories
 from hardener.paths import SYSTEM_TREES, absolute, below
-from hardener.processes import HOME, SCRIPT_NAME, is_runtime, programs, started
+from hardener.processes import HOME, SCRIPT_NAME, is_runtime, knowledge, programs, started
 from hardener.start_scripts import script_path
 
 if TYPE_CHECKING:
@@ -80,6 +80,12 @@ def copies_application(facts: StageFacts) -> bool:
         if target is None or not (below(target, SYSTEM_TREES) or (alone and names & scripts)):
             return True
     return False
+
+
+def works_on_mounted_files(facts: StageFacts, name: str) -> bool:
+    """Whether a tool is one for files: by its name, or since the image starts it in a folder made for them."""
+    own_folder = facts.workdir not in (None, "/", "/app", "/usr/src/app")
+    return own_folder or name in knowledge()["file_tool"]["names"]
 
 
 def is_bare_runtime(facts: StageFacts) -> bool:

@@ -233,7 +233,7 @@ def starts_foreign_program(project: Project, facts: StageFacts, settings: Settin
             f"{name} is a service that the project did not write, and where it writes is not known",
             "find its pid, log and data paths, give them to the new user, then add USER by hand",
         )
-    if not provenance.copies_application(facts):
+    if not provenance.copies_application(facts) and provenance.works_on_mounted_files(facts, name):
         return manual(
             line, f"{name} is a tool for files that people mount, which belong to them", "pass --user at run time"
         )
