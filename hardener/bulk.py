@@ -17,7 +17,7 @@ from hardener.settings import ConfigurationError, settings_for
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-# Files that results changed and nobody wrote yet, by project root.
+# Files that results changed and nobody wrote yet: a Dockerfile by its own path, what projects share by their root.
 Pending = dict[Path, dict[PurePosixPath, bytes]]
 
 REPORT = "this is a fault of harden; nothing was changed; please report it with this file"
@@ -74,8 +74,9 @@ def harden_file(
     name = shown(file)
     try:
         project = open_project(file, root)
-        if pending and project.root in pending:
-            project = replace(project, files={**project.files, **pending[project.root]})
+        unwritten = {**(pending or {}).get(project.root or file, {}), **(pending or {}).get(file, {})}
+        if unwritten:
+            project = replace(project, files={**project.files, **unwritten})
         settings = settings_for(file.parent, overrides)
     except FileNotFoundError:
         return Failure(name, 0, "there is no such file")
@@ -85,8 +86,9 @@ def harden_file(
         return Failure(name, 0, str(error))
     one = harden_one(name, project, settings)
     if pending is not None and isinstance(one, Hardened) and project.root is not None:
-        changed = {path: data for path, (_, data) in one.result.changed.items()}
-        pending[project.root] = {**pending.get(project.root, {}), **changed}
+        for path, (_, data) in one.result.changed.items():
+            key = file if path == project.dockerfile_path else project.root
+            pending.setdefault(key, {})[path] = data
     return one
 
 

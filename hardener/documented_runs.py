@@ -45,7 +45,9 @@ def run_texts(project: Project) -> Iterator[tuple[int, str, str]]:
         yield comment.line, "a comment", comment.text
     for name in READMES:
         content = project.read(project.context / name)
-        text = (content or b"").decode("utf-8", "replace")
+        if content is None or b" run" not in content:
+            continue
+        text = content.decode("utf-8", "replace")
         for match in RUN_LINE.finditer(text):
             if not USER_OPTION.search(match[0]):
                 yield 1, f"{name}:{text.count(chr(10), 0, match.start()) + 1}", match[0].replace("\\\n", " ")

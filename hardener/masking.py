@@ -261,9 +261,8 @@ def _is_folded(line: bytes, more: int, escape: bytes) -> bool:
 
 def _fold(view: list[bytes], first: int, last: int, escape: bytes) -> None:
     """Put an instruction on its first line; of the others, comments remain and a blank line at the end."""
-    lines = [line for line in view[first : last + 1] if line != b"#"]
-    parts = [continued(line, escape) for line in lines]
-    text = b"".join(line if part is None else part for line, part in zip(lines, parts, strict=True))
+    *lines, end = (line for line in view[first : last + 1] if line != b"#")
+    text = b"".join(continued(line, escape) or b"" for line in lines) + end
     view[first : last + 1] = [without_indent(text) + b" " + escape, *[b"#"] * (last - first - 1), b""]
 
 

@@ -54,11 +54,10 @@ class Result:
     @property
     def changed(self) -> Mapping[PurePosixPath, tuple[bytes, bytes]]:
         """The files that differ, as ``{path: (bytes before, bytes after)}``."""
-        return {
-            path: (self.before.read(path) or b"", data)
-            for path, data in self.after.files.items()
-            if data != self.before.read(path)
-        }
+        old = self.before.files
+        touched = (path for path, data in self.after.files.items() if old.get(path) is not data)
+        pairs = ((path, self.before.read(path) or b"", self.after.files[path]) for path in touched)
+        return {path: (before, after) for path, before, after in pairs if before != after}
 
 
 def harden(project: Project, settings: Settings | None = None) -> Result:

@@ -47,8 +47,12 @@ class Project:
         """The build context as far as the Dockerfile alone tells: its own folder, relative to ``root``."""
         return self.dockerfile_path.parent
 
-    def read(self, path: PurePosixPath | str) -> bytes | None:
+    def read(self, path: PurePosixPath) -> bytes | None:
         """Return the bytes of a file relative to ``root``, or ``None`` where there is no readable file."""
+        if path in self.files:
+            return self.files[path]
+        if path in self.read_cache:
+            return self.read_cache[path]
         path = PurePosixPath(posixpath.normpath(str(path)))
         if path in self.files:
             return self.files[path]
@@ -58,6 +62,8 @@ class Project:
 
     def _read_disk(self, path: PurePosixPath) -> bytes | None:
         if self.root is None or path.is_absolute() or ".." in path.parts:
+            return None
+        if path.name not in entries(self.root / path.parent):
             return None
         try:
             file = inside(self.root, self.root / path)
@@ -92,6 +98,15 @@ def inside(root: Path, file: Path) -> Path:
         message = f"is a symbolic link to {resolved}, outside the project; harden that file itself"
         raise UnsafePath(message)
     return Path(resolved)
+
+
+@lru_cache(maxsize=4096)
+def entries(folder: Path) -> frozenset[str]:
+    """Return the names in a folder; asked for many names that are mostly not there, once for each folder."""
+    try:
+        return frozenset(os.listdir(folder))
+    except OSError:
+        return frozenset()
 
 
 @lru_cache(maxsize=4096)

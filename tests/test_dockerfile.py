@@ -183,6 +183,8 @@ def test_onbuild_has_an_inner_instruction() -> None:
         ("RUN a \\", ["a"]),
         ("RUN a \\\n  \\", ["a"]),
         ("RUN a \\ \\", ["a \\"]),
+        ("RUN a\\\r\\", ["a\\"]),
+        ("\\\nRUN a\\\r\\", ["a\\"]),
         ("RUN a \\\n# b\n\n", ["a"]),
         ("RUN a # b \\\nc", ["a # b c"]),
         ("RUN \\\n #a\n b", ["b"]),
@@ -428,6 +430,12 @@ def test_what_buildkit_refuses_is_refused_in_one_sentence(text: str, line: int, 
     with pytest.raises(ParseError) as caught:
         parse(text.encode())
     assert (caught.value.line, caught.value.message, str(caught.value)) == (line, message, message)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_is_refused_by_its_name(encoding: str) -> None:
+    with pytest.raises(ParseError, match="the file is UTF-16; save it as UTF-8"):
+        parse("\ufeffFROM a\n".encode(encoding))
 
 
 def test_the_longest_line_is_read() -> None:
