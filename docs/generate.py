@@ -71,7 +71,7 @@ def left_alone() -> str:
         "Base images have their own reasons in `hardener/images.toml`: servers that start as root, databases that",
         "drop root by themselves, init systems, development containers. A script that an entrypoint starts is read,",
         "and what it does as root (`chown`, `usermod`, writing below /etc) counts like a program above; one that uses",
-        f"{', '.join('`' + name + '`' for name in knowledge()['drops']['names'])} is `already`.",
+        f"{', '.join('`' + name + '`' for name in sorted(knowledge()['drops']['names']))} is `already`.",
         "",
     ]
     return "\n".join(lines)

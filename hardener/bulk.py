@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 # Files that results changed and nobody wrote yet: a Dockerfile by its own path, what projects share by their root.
 Pending = dict[Path, dict[PurePosixPath, bytes]]
 
+# From here on several processes are worth their start; each takes this many files at a time.
+MANY_FILES = 100
+CHUNK = 8
 REPORT = "this is a fault of harden; nothing was changed; please report it with this file"
 
 
@@ -57,14 +61,42 @@ def harden_paths(
     for path in paths:
         if os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises where a folder above is closed
             root = project_root(path.absolute())
-            found = False
-            for file in find_dockerfiles(path.absolute()):
-                found = True
-                yield harden_file(file, root, overrides or {}, pending)
-            if not found:
+            files = tuple(find_dockerfiles(path.absolute()))
+            if not files:
                 yield Failure(str(path), 0, "no Dockerfile or Containerfile is below this folder")
+            elif len(files) < MANY_FILES or (os.cpu_count() or 1) < 2:
+                for file in files:
+                    yield harden_file(file, root, overrides or {}, pending)
+            else:
+                yield from harden_many(files, root, overrides or {}, pending)
         else:
             yield harden_file(path.absolute(), None, overrides or {}, pending)
+
+
+def harden_many(
+    files: tuple[Path, ...], root: Path, overrides: Mapping[str, Any], pending: Pending
+) -> Iterator[Hardened | Failure]:
+    """Harden many Dockerfiles in as many processes as there are processors; results come in the files' order.
+
+    A result that changes a file which one before it changed too (a Compose file of several images) is made again
+    here, on top of that one.
+    """
+    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415  a few files do not pay for it
+
+    shared: set[tuple[Path | None, PurePosixPath]] = set()
+    work = partial(harden_file, root=root, overrides=overrides)
+    with ProcessPoolExecutor() as pool:
+        for file, result in zip(files, pool.map(work, files, chunksize=CHUNK), strict=True):
+            one = result
+            if isinstance(one, Hardened):
+                before = one.result.before
+                others = {(before.root, path) for path in one.result.changed if path != before.dockerfile_path}
+                if others & shared or file in pending:
+                    one = harden_file(file, root, overrides, pending)
+                else:
+                    remember(one, file, pending)
+                shared |= others
+            yield one
 
 
 def harden_file(
@@ -85,11 +117,18 @@ def harden_file(
     except (UnsafePath, ConfigurationError) as error:
         return Failure(name, 0, str(error))
     one = harden_one(name, project, settings)
-    if pending is not None and isinstance(one, Hardened) and project.root is not None:
-        for path, (_, data) in one.result.changed.items():
-            key = file if path == project.dockerfile_path else project.root
-            pending.setdefault(key, {})[path] = data
+    if pending is not None and isinstance(one, Hardened):
+        remember(one, file, pending)
     return one
+
+
+def remember(one: Hardened, file: Path, pending: Pending) -> None:
+    """Add what a result changed to ``pending``."""
+    before = one.result.before
+    for path, (_, data) in one.result.changed.items():
+        key = file if path == before.dockerfile_path else before.root
+        if key is not None:
+            pending.setdefault(key, {})[path] = data
 
 
 def harden_stream(data: bytes, overrides: Mapping[str, Any]) -> Hardened | Failure:

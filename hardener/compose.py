@@ -92,11 +92,11 @@ def all_services(project: Project) -> tuple[Service, ...]:
 @lru_cache(maxsize=1024)
 def files_around(root: Path, folder: PurePosixPath) -> tuple[PurePosixPath, ...]:
     """Return the Compose files in ``folder`` (relative to ``root``), above it, and one step down from each of those."""
-    folders: dict[PurePosixPath, None] = {}
-    for one in (folder, *folder.parents):
-        folders[one] = None
-        folders |= dict.fromkeys(one / name for name in folder_names(root / one))
-    return tuple(one / name for one in folders for name in file_names(root / one))
+    here = root / folder
+    own = [folder / name for name in file_names(here)]
+    own += [folder / below / name for below in folder_names(here) for name in file_names(here / below)]
+    above = files_around(root, folder.parent) if folder != folder.parent else ()
+    return tuple(dict.fromkeys((*own, *above)))
 
 
 @lru_cache(maxsize=4096)

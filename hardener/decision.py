@@ -30,7 +30,9 @@ def targets(project: Project) -> tuple[int, ...]:
 
 @lru_cache(maxsize=256)
 def verdict(project: Project, index: int, settings: Settings) -> Verdict:
-    """Return what may be done with the stage at ``index`` (0-based) of the project as it is now."""
+    """Return what may be done with the stage at ``index`` (0-based), as it was before any edit."""
+    if index in project.verdicts:
+        return project.verdicts[index]
     facts = stage_facts(project.dockerfile, index)
     line = facts.stage.instructions[0].line
     for question in QUESTIONS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hardener import context, privileges, processes, shell
@@ -120,7 +121,17 @@ def rebuilds_at_start(project: Project, facts: StageFacts) -> Reason | None:
 def is_rebuild(command: Command) -> bool:
     """Whether a command builds or rewrites the project before it serves."""
     words = [command.name.rpartition("/")[2], *(argument.text or "" for argument in command.arguments)]
-    return any(words[: len(one.split())] == one.split() for one in processes.knowledge()["rebuilds"]["commands"])
+    return any(words[: len(one)] == one for one in rebuild_words().get(words[0], ()))
+
+
+@lru_cache(maxsize=1)
+def rebuild_words() -> dict[str, list[list[str]]]:
+    """Return the rebuilding commands of ``processes.toml`` as words, by the first of them."""
+    found: dict[str, list[list[str]]] = {}
+    for one in processes.knowledge()["rebuilds"]["commands"]:
+        words = one.split()
+        found.setdefault(words[0], []).append(words)
+    return found
 
 
 def start_commands(project: Project, facts: StageFacts) -> Iterator[Command]:

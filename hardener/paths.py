@@ -6,6 +6,7 @@ Source: https://refspecs.linuxfoundation.org/FHS_3.0/fhs-3.0.html
 from __future__ import annotations
 
 import posixpath
+from functools import lru_cache
 
 # Everything below these belongs to the operating system: files there stay root's.
 SYSTEM_TREES = (
@@ -25,7 +26,13 @@ SHARED = frozenset(
 
 def below(path: str, parents: tuple[str, ...]) -> bool:
     """Whether ``path`` is one of ``parents`` or lies below one of them; all absolute and normalised."""
-    return any(path == parent or path.startswith(parent.rstrip("/") + "/") for parent in parents)
+    return path in parents or path.startswith(beginnings(parents))
+
+
+@lru_cache(maxsize=1024)
+def beginnings(parents: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what a path below one of ``parents`` starts with."""
+    return tuple(parent.rstrip("/") + "/" for parent in parents)
 
 
 def is_system(path: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hardener.accounts import known_account, made_accounts
@@ -68,7 +68,9 @@ def harden(project: Project, settings: Settings | None = None) -> Result:
     """
     settings = Settings() if settings is None else settings
     verdicts = {index: verdict(project, index, settings) for index in targets(project)}
-    after, findings = apply_fixers(project, settings)
+    decided = replace(project, verdicts=verdicts)
+    after, findings = apply_fixers(decided, settings)
+    after = project if after is decided else replace(after, verdicts={})
     if after is not project:
         check(project, after, settings)
     stages = tuple(

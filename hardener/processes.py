@@ -33,7 +33,10 @@ SCRIPT_NAME = re.compile(r"\.(?:ba|a)?sh$|entry-?point|/(?:docker-|run|start|ini
 @lru_cache(maxsize=1)
 def knowledge() -> dict[str, Any]:
     """Return ``processes.toml``: programs, privilege droppers, starters and what lands below /root."""
-    return tomllib.loads(Path(__file__).with_name("processes.toml").read_text(encoding="utf-8"))
+    tables = tomllib.loads(Path(__file__).with_name("processes.toml").read_text(encoding="utf-8"))
+    for name in ("drops", "runtime", "file_tool"):
+        tables[name]["names"] = frozenset(tables[name]["names"])
+    return tables
 
 
 @lru_cache(maxsize=1)
@@ -42,12 +45,18 @@ def programs() -> dict[str, dict[str, Any]]:
     return {name: one for one in knowledge()["program"] for name in one["names"]}
 
 
+@lru_cache(maxsize=1)
+def program_globs() -> tuple[tuple[str, dict[str, Any]], ...]:
+    """Return the program table's patterns, such as ``qemu-system-*``."""
+    return tuple((name, one) for name, one in programs().items() if "*" in name)
+
+
 def program(command: Command) -> dict[str, Any] | None:
     """Return what is known of a command by its base name, e.g. ``/usr/sbin/sshd``."""
     base = shell.program(command.name)
     found = programs().get(base)
     if found is None:
-        found = next((one for glob, one in programs().items() if "*" in glob and fnmatchcase(base, glob)), None)
+        found = next((one for glob, one in program_globs() if fnmatchcase(base, glob)), None)
     if found is not None and "unless" in found:
         words = {argument.text for argument in command.arguments}
         return None if words.issuperset(found["unless"]) else found

@@ -7,13 +7,15 @@ import posixpath
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hardener.dockerfile import Dockerfile, parse
 from hardener.edit import Edit, splice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from hardener.outcome import Verdict
 
 # Nothing that a fixer reads is larger; a bigger file in a build context is data.
 READ_LIMIT = 4 * 1024 * 1024
@@ -35,7 +37,14 @@ class Project:
     dockerfile_path: PurePosixPath
     files: Mapping[PurePosixPath, bytes]
     root: Path | None = None
+    verdicts: Mapping[int, Verdict] = field(default_factory=dict)
+    """What was decided of each stage before any edit; the fixers' own edits do not put it in question."""
     read_cache: dict[PurePosixPath, bytes | None] = field(default_factory=dict, compare=False, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process needs: nothing that can be read or parsed again."""
+        kept = {name: self.__dict__[name] for name in ("dockerfile_path", "files", "root", "verdicts")}
+        return {**kept, "read_cache": {}}
 
     @cached_property
     def dockerfile(self) -> Dockerfile:
