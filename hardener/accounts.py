@@ -238,7 +238,8 @@ def free_account(facts: StageFacts, made: tuple[Made, ...], settings: Settings) 
         if one.number >= settings.uid and gid >= settings.gid:
             return Account(one.name, one.group, one.number, gid, exists=True)
     users = SYSTEM_USERS | {one.name: one.number for one in made if not one.is_group}
-    groups = SYSTEM_GROUPS | {one.name: one.number for one in made if one.is_group}
+    # Making a user makes a group of its name and number too, where the Dockerfile names no other.
+    groups = SYSTEM_GROUPS | {one.name: one.number for one in made if one.is_group or one.group is None}
     for known in facts.image.users if facts.image else ():
         users[known.name] = known.uid
         groups[known.name] = known.gid

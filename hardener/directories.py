@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hardener import compose_needs, privileges
 from hardener.context import copy_arguments
-from hardener.paths import absolute, below, is_system
+from hardener.paths import absolute, below, is_fixed, is_system
 from hardener.processes import started
 from hardener.stages import is_root, resolve
 
@@ -35,7 +35,7 @@ def working_directories(facts: StageFacts) -> tuple[str, ...]:
                 found.append(step.workdir)
     if facts.workdir is not None:
         found.append(facts.workdir)
-    return tuple(dict.fromkeys(one for one in found if may_be_given(facts, one)))
+    return tuple(dict.fromkeys(one for one in found if not is_fixed(one) and is_not_shared(facts, one)))
 
 
 def state_directories(project: Project, facts: StageFacts) -> tuple[str, ...]:
@@ -44,7 +44,8 @@ def state_directories(project: Project, facts: StageFacts) -> tuple[str, ...]:
     for step, command in facts.run_commands:
         if is_root(step.user or ""):
             found += made_for_state(command)
-    return tuple(dict.fromkeys(one for one in found if may_be_given(facts, one)))
+    own = working_directories(facts)
+    return tuple(dict.fromkeys(one for one in found if one in own or may_be_given(facts, one)))
 
 
 def volumes(project: Project, facts: StageFacts) -> tuple[str, ...]:
@@ -85,8 +86,13 @@ def made_for_state(command: Command) -> tuple[str, ...]:
 
 def may_be_given(facts: StageFacts, path: str) -> bool:
     """Whether a directory can change its owner: not the system's, not one that everybody can write already."""
+    return not is_system(path) and is_not_shared(facts, path)
+
+
+def is_not_shared(facts: StageFacts, path: str) -> bool:
+    """Whether a directory is neither for temporary files, nor root's, nor writable for everybody in the base image."""
     writable = facts.image.writable if facts.image is not None else ()
-    return not is_system(path) and path not in writable and not below(path, ("/tmp", "/root", "/var/tmp"))  # noqa: S108
+    return path not in writable and not below(path, ("/tmp", "/root", "/var/tmp"))  # noqa: S108
 
 
 def already_owned(facts: StageFacts) -> set[str]:

@@ -30,6 +30,8 @@ UNIMPORTANT = (
 )  # fmt: skip
 # What prepares a directory, and what fills it with other people's files.
 MAKE_AND_GIVE = frozenset(("mkdir", "chown", "chmod", "chgrp", "rm", "rmdir", "install", "touch"))
+INTERPRETERS = frozenset(("python", "node", "ruby", "php", "perl", "deno", "bun"))
+SOURCES = (".py", ".js", ".mjs", ".cjs", ".ts", ".rb", ".php", ".pl")
 UNPACKERS = frozenset(("unzip", "tar", "git", "svn", "hg", "bsdtar", "7z"))
 
 
@@ -86,6 +88,10 @@ def state_of_root(project: Project, facts: StageFacts) -> Iterator[Reason]:
         state = privileges.runtime_state(command)
         if state is not None and not state.paths:
             yield Reason(step.instruction.line, f"{state.reason}, as root", way_out)
+        script = project_program(command, working_directories(facts))
+        if script is not None:
+            text = f"the build runs {script} as root, and what it writes stays root's"
+            yield Reason(step.instruction.line, text, way_out)
         words = [argument.text for argument in command.arguments]
         words += [target.text for operator, target in command.redirects if operator.startswith(">")]
         for word in words:
@@ -95,6 +101,19 @@ def state_of_root(project: Project, facts: StageFacts) -> Iterator[Reason]:
             yield Reason(
                 step.instruction.line, f"{name} fills {facts.workdir} as root, and the image keeps a volume", way_out
             )
+
+
+def project_program(command: Command, owned: tuple[str, ...]) -> str | None:
+    """Return the project's own program that a build command runs in the application's folder, if it does."""
+    if shell.program(command.name).rstrip("0123456789.") not in INTERPRETERS or not below(
+        command.directory or "/", owned
+    ):
+        return None
+    script = next((one.text for one in command.arguments if one.text and not one.text.startswith("-")), None)
+    known = privileges.root_reason(command, (*owned, processes.HOME), processes.HOME)
+    if script is None or not script.endswith(SOURCES) or known is None or not privileges.is_unknown(known):
+        return None
+    return script
 
 
 def rebuilds_at_start(project: Project, facts: StageFacts) -> Reason | None:

@@ -22,6 +22,8 @@ SHARED = frozenset(
         "/var/opt", "/var/run", "/var/spool", "/var/tmp", "/var/www",
     )
 )  # fmt: skip
+# Of those, these are left to applications altogether; as a working directory they may change their owner.
+FOR_APPLICATIONS = frozenset(("/srv", "/opt", "/mnt", "/media", "/usr/src", "/usr/local/src", "/var/www"))
 
 
 def below(path: str, parents: tuple[str, ...]) -> bool:
@@ -38,6 +40,11 @@ def beginnings(parents: tuple[str, ...]) -> tuple[str, ...]:
 def is_system(path: str) -> bool:
     """Whether the owner of ``path`` is the operating system's business, not the application's."""
     return path in SHARED or below(path, SYSTEM_TREES)
+
+
+def is_fixed(path: str) -> bool:
+    """Whether ``path`` itself must keep its owner, even as the folder an application is started in."""
+    return path in SYSTEM_TREES or (path in SHARED and path not in FOR_APPLICATIONS)
 
 
 def absolute(path: str, directory: str) -> str:

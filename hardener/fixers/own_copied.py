@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hardener.context import copy_arguments, destination, flag, is_remote
+from hardener.directories import working_directories
 from hardener.edit import Edit, Finding
 from hardener.paths import absolute, below, is_system
 from hardener.placement import placement, switched_stages
@@ -36,7 +37,7 @@ def own_copied(project: Project, settings: Settings) -> Iterator[Finding]:
         as_user = placement(project, facts).as_user
         for step in facts.own_steps:
             instruction = step.instruction
-            if instruction.line in done or not belongs_to_application(step) or is_start_script(facts, step):
+            if instruction.line in done or not belongs_to_application(facts, step):
                 continue
             if fragile_after(project, facts, step, as_user):
                 continue
@@ -73,10 +74,12 @@ def owner_text(account: Account, settings: Settings) -> str:
     return account.written(settings.user_style)
 
 
-def belongs_to_application(step: Step) -> bool:
+def belongs_to_application(facts: StageFacts, step: Step) -> bool:
     """Whether a step copies files that are the application's, not the system's, and that have no owner yet."""
     instruction = step.instruction
     if instruction.keyword not in ("COPY", "ADD") or flag(instruction, "chown") is not None:
+        return False
+    if is_start_script(facts, step):
         return False
     sources, _ = copy_arguments(instruction)
     if any(is_remote(source) for source in sources):
@@ -84,6 +87,8 @@ def belongs_to_application(step: Step) -> bool:
     target = destination(step)
     if target is None:
         return True  # a variable: somewhere of the project's own
+    if below(target, working_directories(facts)):
+        return True
     written = copy_arguments(instruction)[1].strip("\"'")
     into_directory = written.endswith(("/", "/.")) or len(sources) > 1 or written in (".", "..")
     file = target

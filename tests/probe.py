@@ -1,0 +1,81 @@
+"""The projects of fixtures/projects and what their `probe.toml` says.
+
+Every folder of fixtures/projects holds a project as people write them (`before/`) and a `probe.toml`:
+
+    about       one line
+    outcome     what the hardener must decide: "switched", "already" or "manual"
+    port        where the container listens before; `port_after` where it listens afterwards (the same if left out)
+    path, body  a GET request, and a text its answer contains (status 200)
+    env         variables of `docker run`;  `volumes`: folders that get a fresh named volume
+    healthy     true: the HEALTHCHECK must pass;  target, also_build: the stages to run, and to build besides
+    [write]     path, data, body: a POST that makes the program write; kept = true: `path` still answers `body` after a restart
+    [compose]   service, published: the project is also started with `docker compose up`
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PROJECTS = Path(__file__).resolve().parent.parent / "fixtures" / "projects"
+
+
+@dataclass(frozen=True)
+class Write:
+    path: str
+    body: str
+    data: str = ""
+    kept: bool = False
+
+
+@dataclass(frozen=True)
+class Compose:
+    service: str
+    published: int
+
+
+@dataclass(frozen=True)
+class Project:
+    """One folder of fixtures/projects; the fields are explained above."""
+
+    name: str
+    about: str
+    outcome: str
+    port: int
+    path: str
+    body: str
+    port_after: int = 0
+    env: Mapping[str, str] = field(default_factory=dict)
+    volumes: tuple[str, ...] = ()
+    healthy: bool = False
+    target: str | None = None
+    also_build: tuple[str, ...] = ()
+    write: Write | None = None
+    compose: Compose | None = None
+
+    @property
+    def before(self) -> Path:
+        return PROJECTS / self.name / "before"
+
+    @property
+    def moved_port(self) -> int:
+        return self.port_after or self.port
+
+
+def read_project(folder: Path) -> Project:
+    table = tomllib.loads((folder / "probe.toml").read_text())
+    if "write" in table:
+        table["write"] = Write(**table["write"])
+    if "compose" in table:
+        table["compose"] = Compose(**table["compose"])
+    return Project(name=folder.name, **table)
+
+
+ALL = {probe.parent.name: read_project(probe.parent) for probe in sorted(PROJECTS.glob("*/probe.toml"))}
