@@ -99,6 +99,8 @@ def made_accounts(facts: StageFacts) -> tuple[Made, ...]:
 def made_by(command: Command) -> Iterator[Made]:
     """Yield what one command creates, for ``useradd``, ``adduser``, ``groupadd`` and ``addgroup``."""
     tool = command.name.rpartition("/")[2]
+    if tool == "echo":
+        yield from entries_added(command)
     if tool not in ("useradd", "adduser", "groupadd", "addgroup"):
         return
     is_group = tool in ("groupadd", "addgroup")
@@ -133,6 +135,16 @@ def made_by(command: Command) -> Iterator[Made]:
             group = following if group is None or flag in ("-g", "--gid") else group
     if names and names[0]:
         yield Made(names[0], number, group, is_group)
+
+
+def entries_added(command: Command) -> Iterator[Made]:
+    """Yield the account or group that an ``echo ... >> /etc/passwd`` (or ``/etc/group``) adds; see passwd(5)."""
+    files = {target.text for operator, target in command.redirects if operator == ">>"}
+    fields = (command.arguments[0].text or "").split(":") if command.arguments else []
+    if "/etc/group" in files and len(fields) == 4 and fields[2].isdecimal():
+        yield Made(fields[0], int(fields[2]), None, is_group=True)
+    if "/etc/passwd" in files and len(fields) == 7 and fields[2].isdecimal():
+        yield Made(fields[0], int(fields[2]), fields[3], is_group=False)
 
 
 def owners_named(facts: StageFacts) -> dict[str, frozenset[str]]:

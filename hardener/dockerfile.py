@@ -16,22 +16,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from dockerfile_parse.parser import DockerfileParser
 
 from hardener.edit import Span
-from hardener.masking import (
-    Heredoc,
-    Joined,
-    ParseError,
+from hardener.lexing import (
     Piece,
-    continued,
-    joined,
     json_strings,
-    restored,
-    scan,
     split_flags,
     split_keyword,
     split_words,
     without_blanks_after,
     without_indent,
 )
+from hardener.masking import Heredoc, Joined, ParseError, continued, joined, restored, scan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -85,11 +85,11 @@ def test_ids_that_were_asked_for_count_in_distroless_images_too() -> None:
     ("line", "expected"),
     [
         ("RUN true", NEW),
-        ("RUN useradd --uid 5000 other", NEW._replace(uid=5001)),
+        ("RUN useradd --uid 5000 other", NEW._replace(uid=5001, gid=5001)),  # its group has its number
         ("RUN groupadd --gid 5000 other", NEW._replace(gid=5001)),
         ("RUN useradd appuser", NEW._replace(user="appuser2")),
         ("RUN groupadd appgroup", NEW._replace(group="appgroup2")),
-        ("RUN useradd -u 5000 appuser && useradd -u 5001 appuser2", NEW._replace(user="appuser3", uid=5002)),
+        ("RUN useradd -u 5000 appuser && useradd -u 5001 appuser2", NEW._replace(user="appuser3", uid=5002, gid=5002)),
         (MAKE, Account("appuser", "appgroup", 5000, 5000, exists=True)),
         ("RUN useradd --uid 4000 appuser", NEW._replace(user="appuser2")),
     ],
