@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from hardener import (
+    base_reasons,
     compose_needs,
     documented_runs,
     hazards,
@@ -22,11 +23,10 @@ from hardener import (
     start_scripts,
 )
 from hardener.accounts import WITHOUT_SHELL, family_of
-from hardener.context import copy_arguments, flag
+from hardener.context import flag
 from hardener.directories import data_options
 from hardener.outcome import Outcome, Verdict, manual
 from hardener.processes import knowledge
-from hardener.stages import posix_shell
 
 if TYPE_CHECKING:
     from hardener.project import Project
@@ -45,18 +45,6 @@ def runs_as_another_user(project: Project, facts: StageFacts, settings: Settings
     return None
 
 
-def is_windows(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
-    """Windows containers have no numeric users."""
-    platform = facts.stage.platform or ""
-    if (
-        (facts.image and facts.image.family == "windows")
-        or "windows" in platform
-        or (facts.image is None and project.dockerfile.escape == "`")
-    ):
-        return manual(1, "a Windows image has no numeric users", "use USER ContainerUser by hand")
-    return None
-
-
 def has_suppression(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
     """Somebody wrote down that root is wanted, or that the stage is to be left alone."""
     first = facts.stage.instructions[0].line
@@ -65,68 +53,6 @@ def has_suppression(project: Project, facts: StageFacts, settings: Settings) -> 
     line = pragmas.root_is_wanted(project.dockerfile, facts)
     if line is not None:
         return manual(line, "a comment says that root is wanted here", "take the comment away to have it switched")
-    return None
-
-
-def has_unknown_base(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
-    """What a switch would break cannot be told from the text alone."""
-    line = project.dockerfile.stages[facts.chain[0]].instructions[0].line
-    if facts.reference is None:
-        return manual(line, "its base image is a variable without a value here", "give the ARG a default")
-    if facts.image is not None:
-        return None
-    if not family_of(facts):
-        return manual(
-            line,
-            f"nothing is known of its base image {facts.reference}",
-            "add USER in that image, or by hand here",
-        )
-    if facts.entrypoint is None and facts.command is None:
-        return manual(
-            line,
-            f"its start command comes from {facts.reference}, which is not known",
-            "add USER in that image",
-        )
-    return None
-
-
-def has_special_base(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
-    """The base image drops root itself, or its own server wants root, and that server is what runs."""
-    image = facts.image
-    if image is None or image.outcome in ("plain", "already"):
-        return None
-    line = project.dockerfile.stages[facts.chain[0]].instructions[0].line
-    own_start = facts.entrypoint is not None or (facts.command is not None and image.outcome == "server")
-    if image.outcome == "drops" and facts.entrypoint is None:
-        return Verdict(Outcome.ALREADY, line, image.reason, image.way_out)
-    if image.outcome == "server" and own_start:
-        return None  # what it starts instead is asked below
-    return manual(line, image.reason, image.way_out)
-
-
-def never_starts(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
-    """An image without a start command of its own is built to be used by others: as a base, a tool box, files."""
-    if facts.entrypoint is not None or facts.command is not None:
-        return None
-    if facts.image is not None and facts.image.outcome == "already" and facts.image.has_cmd:
-        return None  # the base image's own application, as its own user
-    line = facts.stage.instructions[0].line
-    return manual(
-        line,
-        "it starts nothing of its own: a base or tool image, whose users may need root",
-        "add USER where it is used",
-    )
-
-
-def has_triggers(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
-    """ONBUILD steps run in images built FROM this one, as its USER."""
-    for step in facts.own_steps:
-        if step.instruction.keyword == "ONBUILD":
-            return manual(
-                step.instruction.line,
-                "its ONBUILD steps run in other images, as its USER",
-                "add USER in those images",
-            )
     return None
 
 
@@ -156,13 +82,6 @@ def compose_needs_root(project: Project, facts: StageFacts, settings: Settings) 
     return None if found is None else manual(*found)
 
 
-def has_foreign_shell(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
-    """The RUN lines to insert are POSIX shell."""
-    if any(not posix_shell(step.shell) for step in facts.steps) or not posix_shell(facts.shell):
-        return manual(facts.stage.instructions[0].line, f"its SHELL is {' '.join(facts.shell)}", "add the user by hand")
-    return None
-
-
 def start_needs_root(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
     """What it starts needs root, or gives it up by itself."""
     found = list(start_scripts.obstacles(project, facts))
@@ -186,24 +105,6 @@ def installs_root_package(project: Project, facts: StageFacts, settings: Setting
 def packages() -> dict[str, dict[str, Any]]:
     """Return the package tables of ``processes.toml`` by package name."""
     return {name: one for one in knowledge()["package"] for name in one["names"]}
-
-
-def holds_another_system(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
-    """The whole file system of another image is copied in, or an init system is process 1."""
-    for step in facts.steps:
-        instruction = step.instruction
-        if instruction.keyword in ("COPY", "ADD") and flag(instruction, "from") is not None:
-            sources, target = copy_arguments(instruction)
-            if sources == ["/"] and target == "/":
-                return manual(instruction.line, "it copies the whole file system of another image", "add USER by hand")
-        starts_init = instruction.keyword in ("ENTRYPOINT", "CMD") and re.search(
-            r"/sbin/init\b|/systemd\b", instruction.value
-        )
-        if starts_init or (instruction.keyword == "STOPSIGNAL" and "RTMIN" in instruction.value):
-            return manual(
-                instruction.line, "process 1 is an init system, which must be root", "start the one service directly"
-            )
-    return None
 
 
 def brings_docker_client(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
@@ -301,16 +202,16 @@ def ends_inside_a_line(project: Project, facts: StageFacts, settings: Settings) 
 
 QUESTIONS = (
     runs_as_another_user,
-    is_windows,
+    base_reasons.is_windows,
     has_suppression,
-    has_unknown_base,
-    has_special_base,
+    base_reasons.has_unknown_base,
+    base_reasons.has_special_base,
     is_github_action,
     is_dev_container,
-    never_starts,
-    holds_another_system,
-    has_triggers,
-    has_foreign_shell,
+    base_reasons.never_starts,
+    base_reasons.holds_another_system,
+    base_reasons.has_triggers,
+    base_reasons.has_foreign_shell,
     compose_needs_root,
     start_needs_root,
     installs_root_package,

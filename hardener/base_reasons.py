@@ -1,0 +1,118 @@
+"""Reasons against a switch that lie in the base image and in what kind of image it is.
+
+Asked by `hardener.reasons`, which has the order.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from hardener.accounts import family_of
+from hardener.context import copy_arguments, flag
+from hardener.outcome import Outcome, Verdict, manual
+from hardener.stages import posix_shell
+
+if TYPE_CHECKING:
+    from hardener.project import Project
+    from hardener.settings import Settings
+    from hardener.stages import StageFacts
+
+
+def is_windows(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
+    """Windows containers have no numeric users."""
+    platform = facts.stage.platform or ""
+    if (
+        (facts.image and facts.image.family == "windows")
+        or "windows" in platform
+        or (facts.image is None and project.dockerfile.escape == "`")
+    ):
+        return manual(1, "a Windows image has no numeric users", "use USER ContainerUser by hand")
+    return None
+
+
+def has_unknown_base(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
+    """What a switch would break cannot be told from the text alone."""
+    line = project.dockerfile.stages[facts.chain[0]].instructions[0].line
+    if facts.reference is None:
+        return manual(line, "its base image is a variable without a value here", "give the ARG a default")
+    if facts.image is not None:
+        return None
+    if not family_of(facts):
+        return manual(
+            line,
+            f"nothing is known of its base image {facts.reference}",
+            "add USER in that image, or by hand here",
+        )
+    if facts.entrypoint is None and facts.command is None:
+        return manual(
+            line,
+            f"its start command comes from {facts.reference}, which is not known",
+            "add USER in that image",
+        )
+    return None
+
+
+def has_special_base(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
+    """The base image drops root itself, or its own server wants root, and that server is what runs."""
+    image = facts.image
+    if image is None or image.outcome in ("plain", "already"):
+        return None
+    line = project.dockerfile.stages[facts.chain[0]].instructions[0].line
+    own_start = facts.entrypoint is not None or (facts.command is not None and image.outcome == "server")
+    if image.outcome == "drops" and facts.entrypoint is None:
+        return Verdict(Outcome.ALREADY, line, image.reason, image.way_out)
+    if image.outcome == "server" and own_start:
+        return None  # what it starts instead is asked below
+    return manual(line, image.reason, image.way_out)
+
+
+def never_starts(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
+    """An image without a start command of its own is built to be used by others: as a base, a tool box, files."""
+    if facts.entrypoint is not None or facts.command is not None:
+        return None
+    if facts.image is not None and facts.image.outcome == "already" and facts.image.has_cmd:
+        return None  # the base image's own application, as its own user
+    line = facts.stage.instructions[0].line
+    return manual(
+        line,
+        "it starts nothing of its own: a base or tool image, whose users may need root",
+        "add USER where it is used",
+    )
+
+
+def holds_another_system(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
+    """The whole file system of another image is copied in, or an init system is process 1."""
+    for step in facts.steps:
+        instruction = step.instruction
+        if instruction.keyword in ("COPY", "ADD") and flag(instruction, "from") is not None:
+            sources, target = copy_arguments(instruction)
+            if sources == ["/"] and target == "/":
+                return manual(instruction.line, "it copies the whole file system of another image", "add USER by hand")
+        starts_init = instruction.keyword in ("ENTRYPOINT", "CMD") and re.search(
+            r"/sbin/init\b|/systemd\b", instruction.value
+        )
+        if starts_init or (instruction.keyword == "STOPSIGNAL" and "RTMIN" in instruction.value):
+            return manual(
+                instruction.line, "process 1 is an init system, which must be root", "start the one service directly"
+            )
+    return None
+
+
+def has_triggers(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
+    """ONBUILD steps run in images built FROM this one, as its USER."""
+    for step in facts.own_steps:
+        if step.instruction.keyword == "ONBUILD":
+            return manual(
+                step.instruction.line,
+                "its ONBUILD steps run in other images, as its USER",
+                "add USER in those images",
+            )
+    return None
+
+
+def has_foreign_shell(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
+    """The RUN lines to insert are POSIX shell."""
+    if any(not posix_shell(step.shell) for step in facts.steps) or not posix_shell(facts.shell):
+        return manual(facts.stage.instructions[0].line, f"its SHELL is {' '.join(facts.shell)}", "add the user by hand")
+    return None
