@@ -255,7 +255,7 @@ def _heredocs(
         return (), end
     line = joined(data, starts[first], starts[end + 1], escape)
     try:
-        openers = heredoc_openers(line.text[line.start : line.stop], escape)
+        openers = heredoc_openers(line.text[line.start :], escape)
     except RecursionError:
         raise ParseError(first + 1, "substitutions in substitutions go too deep; take some apart") from None
     found: list[Heredoc] = []

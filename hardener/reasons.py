@@ -24,9 +24,9 @@ from hardener import (
 )
 from hardener.accounts import WITHOUT_SHELL, family_of
 from hardener.context import flag
-from hardener.directories import data_options
 from hardener.outcome import Outcome, Verdict, manual
 from hardener.processes import knowledge
+from hardener.state_directories import data_options
 
 if TYPE_CHECKING:
     from hardener.project import Project

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from hardener import context, privileges, shell
-from hardener.directories import state_directories
 from hardener.outcome import Reason
 from hardener.paths import absolute
 from hardener.processes import HOME, SCRIPT_NAME, knowledge, program, started
 from hardener.stages import POSIX_SHELLS
+from hardener.state_directories import state_directories
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -67,7 +67,7 @@ def _is_judged(data: bytes) -> bool:
     return b"\0" not in data
 
 
-def _ask(texts: Iterable[str]) -> list[Verdict]:
+def _ask(texts: Iterable[str]) -> list[Verdict | None]:
     """Return the verdicts of one child, fewer than texts where it crashed on the next one."""
     lines = "".join(json.dumps(text) + "\n" for text in texts)
     child = subprocess.run(
@@ -80,8 +80,10 @@ def _ask(texts: Iterable[str]) -> list[Verdict]:
     return [_verdict(json.loads(line)) for line in child.stdout.splitlines(keepends=True) if line.endswith(b"\n")]
 
 
-def _verdict(answer: str | list[Any]) -> Verdict:
-    """Return the verdict that a child wrote."""
+def _verdict(answer: str | list[Any] | None) -> Verdict | None:
+    """Return the verdict that a child wrote, None where it could not pass on what BuildKit said."""
+    if answer is None:
+        return None
     if isinstance(answer, str):
         return Verdict((), answer)
     return Verdict(
@@ -103,8 +105,10 @@ for line in sys.stdin:
              one.flags, one.value, [(heredoc.name, heredoc.content) for heredoc in one.heredocs])
             for one in dockerfile.parse_string(json.loads(line))
         ]
-    except (dockerfile.GoParseError, UnicodeDecodeError) as error:
+    except dockerfile.GoParseError as error:
         answer = str(error)
+    except UnicodeDecodeError:
+        answer = None
     print(json.dumps(answer), flush=True)
 """
 
@@ -117,7 +121,7 @@ class Comparison(NamedTuple):
 
 
 ALIKE = "read alike"
-NOT_JUDGED = "not judged: no UTF-8, NUL, or a crash of the judge"
+NOT_JUDGED = "not judged: no UTF-8, NUL, or a failure of the judge"
 REFUSED_BY_BOTH = "refused by both"
 REFUSED_LATER = "refused by hardener, and by BuildKit after parsing (instructions/parse.go)"
 REFUSED_BY_BUILDKIT = "refused by BuildKit alone, for the arguments of ENV or LABEL"

@@ -67,6 +67,7 @@ FEATURES = {
     "heredoc of a copy": 'FROM a\nCOPY --chown=1:1 <<b <<"c d" /e/\nf\nb\ng\nc d\nADD <<h /i\nh\n',
     "heredoc names": "FROM a\nRUN <<'b c'\nb c\nRUN <<d\\ e\nd e\nRUN <<$f\n$f\nRUN <<${g}\n${g}\nRUN <<h;\nh;\nRUN <<\"i'j\"\ni'j\n"
     "RUN <<\"k\\$\\\"\\\\\\l\"\nk$\"\\\\l\nRUN <<m>n\nm>n\nRUN <<é\né\nRUN <<o''p\nop\n",
+    "heredoc name with an escaped blank at the end": "FROM a\nRUN <<E\\\xa0\nUSER b\nE\nE\xa0\n",
     "heredoc of an onbuild": "FROM a\nONBUILD RUN <<E\nUSER b\nE\nonbuild \\\n copy <<F /\nF\nUSER c\n",
     "no heredocs": "FROM a\nENV b=<<E\nRUN c<<E\nRUN <<<E\nRUN '<<E'\nRUN \\<<E\nRUN <<\nRUN <<''\nRUN <<- E\nRUN <<A<<B\n"
     'RUN ["<<E"]\nONBUILD ENV b <<E\nUSER <<E\nRUN "a <<E b"\nRUN <<E \'\nRUN <<E "\nRUN <<E ${\nRUN <<E ${a\nRUN <<E ${}\n',
@@ -99,6 +100,7 @@ def test_own_files_are_read_alike(feature: str) -> None:
 LIMITS = {
     "FROM a\nRUN \xff\n": NOT_JUDGED,
     "FROM a\nRUN b\0\n": NOT_JUDGED,
+    "FROM a\nHEALTHCHECK CMD\x85 b\n": NOT_JUDGED,
     "\\\n": NOT_JUDGED,
     "FROM a\nENV b\n": REFUSED_BY_BUILDKIT,
     "FROM a\nLABEL b=c d\n": REFUSED_BY_BUILDKIT,

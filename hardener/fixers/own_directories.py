@@ -6,11 +6,12 @@ import shlex
 from typing import TYPE_CHECKING
 
 from hardener.accounts import WITHOUT_SHELL, family_of
-from hardener.directories import already_owned, state_directories
+from hardener.directories import already_owned
 from hardener.edit import Finding
 from hardener.lines import insertion, line_start
 from hardener.placement import placement, switched_stages
 from hardener.stages import is_root
+from hardener.state_directories import state_directories
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
