@@ -174,7 +174,10 @@ def account_for(facts: StageFacts, settings: Settings) -> Account | None:
     """
     image = facts.image
     if image is not None and image.user and not is_root(image.user):
-        return known_account(facts, image.user.partition(":")[0]) or Account(image.user, None, None, None, exists=True)
+        name, _, group = image.user.partition(":")
+        if name.isdecimal() and (group or name).isdecimal():
+            return known_account(facts, name) or Account(None, None, int(name), int(group or name), exists=True)
+        return known_account(facts, name)  # a name without ids is not enough: Kubernetes wants numbers
     made = made_accounts(facts)
     owners = owners_named(facts)
     if owners:

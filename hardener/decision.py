@@ -41,7 +41,7 @@ def verdict(project: Project, index: int, settings: Settings) -> Verdict:
             return answer
     account = accounts.account_for(facts, settings)
     if account is None:
-        return manual(line, "its files belong to several accounts", "add the USER that should run it by hand")
+        return manual(line, "which account it should run as is not certain", "add the USER that should run it by hand")
     return Verdict(
         Outcome.SWITCH,
         line,

@@ -122,7 +122,7 @@ def joined(data: bytes, start: int, stop: int, escape: bytes) -> Joined:
     for line in data[start:stop].split(b"\n"):
         if without_indent(line)[:1] not in {b"", b"#"}:
             part = continued(line, escape)
-            parts.append(line if part is None else part)
+            parts.append(line.rstrip(b"\r") if part is None else part)
             offsets.append(position)
         position += len(line) + 1
     text = b"".join(parts)

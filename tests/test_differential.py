@@ -75,6 +75,7 @@ FEATURES = {
     "heredoc that is never closed": "FROM a\nRUN <<E\nb\n",
     "heredoc in the continuation at the end": "FROM a\nRUN <<E \\\n\nE\n",
     "escape directive and heredoc": "# escape=`\nFROM a\nRUN b `\n <<E\nc `\nE\nRUN <<'F'\\G\nF\\G\nFG\n",
+    "escape directive and heredoc name": "# escape=`\r\nFROM a\r\nRUN <<E\\\r\nUSER b\r\nE\r\n",
     "empty": "",
     "comments alone": "# a\n\n# b\n",
     "longest line": "FROM a\nRUN " + "b" * 65_531 + "\nRUN " + "c" * 65_531,

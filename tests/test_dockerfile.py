@@ -328,6 +328,11 @@ def test_heredocs_are_found_where_buildkit_finds_them(
         assert one.heredocs[-1].stop == len(file.data)
 
 
+def test_a_name_that_ends_with_a_backslash_is_closed_without_it() -> None:
+    file = parse(b"# escape=`\r\nFROM a\r\nRUN <<E\\\r\nUSER b\r\nE\r\n")
+    assert [(one.keyword, one.end_line) for one in file.instructions] == [("FROM", 2), ("RUN", 5)]
+
+
 def test_a_heredoc_hides_what_looks_like_instructions() -> None:
     file = parse(b"FROM a\nRUN <<E\nUSER root\n\\\n# c\nE\nUSER b\n")
     assert [(one.keyword, one.line, one.end_line) for one in file.instructions] == [
