@@ -81,22 +81,36 @@ def harden_many(
     A result that changes a file which one before it changed too (a Compose file of several images) is made again
     here, on top of that one.
     """
-    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415  a few files do not pay for it
-
     shared: set[tuple[Path | None, PurePosixPath]] = set()
+    for file, result in zip(files, results_of_processes(files, root, overrides), strict=True):
+        one = result
+        if isinstance(one, Hardened):
+            before = one.result.before
+            others = {(before.root, path) for path in one.result.changed if path != before.dockerfile_path}
+            if others & shared or file in pending:
+                one = harden_file(file, root, overrides, pending)
+            else:
+                remember(one, file, pending)
+            shared |= others
+        yield one
+
+
+def results_of_processes(
+    files: tuple[Path, ...], root: Path, overrides: Mapping[str, Any]
+) -> Iterator[Hardened | Failure]:
+    """Yield the result of each file, made by several processes; by this one where they cannot be had or are killed."""
+    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415  a few files do not pay for it
+    from concurrent.futures.process import BrokenProcessPool  # noqa: PLC0415
+
     work = partial(harden_file, root=root, overrides=overrides)
-    with ProcessPoolExecutor() as pool:
-        for file, result in zip(files, pool.map(work, files, chunksize=CHUNK), strict=True):
-            one = result
-            if isinstance(one, Hardened):
-                before = one.result.before
-                others = {(before.root, path) for path in one.result.changed if path != before.dockerfile_path}
-                if others & shared or file in pending:
-                    one = harden_file(file, root, overrides, pending)
-                else:
-                    remember(one, file, pending)
-                shared |= others
-            yield one
+    done = 0
+    try:
+        with ProcessPoolExecutor() as pool:
+            for one in pool.map(work, files, chunksize=CHUNK):
+                done += 1
+                yield one
+    except (BrokenProcessPool, OSError, ImportError, NotImplementedError):
+        yield from map(work, files[done:])
 
 
 def harden_file(
