@@ -129,7 +129,7 @@ def show(one: Hardened | Failure, mode: str | None, *, quiet: bool, verbose: boo
         for line in report.summary(result, one.name):
             say(line)
     if verbose:
-        for line in report.details(result, one.name):
+        for line in (*report.details(result, one.name), *report.size(result, one.name)):
             say(f"  {line}")
     return "changed" if result.changed else "same"
 

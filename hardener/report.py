@@ -62,3 +62,11 @@ def details(result: Result, name: str) -> Iterator[str]:
     """Yield one line for each finding: where, which fixer, why."""
     for finding in result.findings:
         yield f"{name}:{finding.line}: {finding.fixer}: {finding.reason}"
+
+
+def size(result: Result, name: str) -> Iterator[str]:
+    """Yield one line with the size of the change, nothing where there is none."""
+    if result.changed:
+        added, removed = line_counts(unified_diff(result))
+        files = len(result.changed)
+        yield f"{name}: {added} lines added, {removed} removed in {files} file{'s' if files > 1 else ''}"

@@ -281,8 +281,9 @@ def test_verbose_gives_a_line_and_a_reason_for_every_change(here) -> None:
     for flag in ("-v", "--verbose"):
         lines = run(flag, "--check", "Dockerfile").stderr.splitlines()
         assert lines[0] + "\n" == SUMMARY
-        assert [line.split(": ")[1] for line in lines[1:]] == list(FIXER_NAMES)
-        assert all(line.startswith("  Dockerfile:") and len(line.split(": ", 2)[2]) > 10 for line in lines[1:])
+        assert [line.split(": ")[1] for line in lines[1:-1]] == list(FIXER_NAMES)
+        assert lines[-1] == "  Dockerfile: 6 lines added, 3 removed in 1 file"
+        assert all(line.startswith("  Dockerfile:") and len(line.split(": ", 2)[2]) > 10 for line in lines[1:-1])
 
 
 def test_version_and_help_go_to_standard_output() -> None:
@@ -634,3 +635,13 @@ def test_the_mode_of_the_file_and_a_link_to_it_outlive_in_place(here) -> None:
     assert (here / "real/Dockerfile").stat().st_mode & 0o7777 == 0o640
     assert b"USER 5000:5000" in (here / "real/Dockerfile").read_bytes()
     assert sorted(os.listdir(here / "real")) == ["Dockerfile", "app.py"]
+
+
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+def test_verbose_tells_the_size_of_the_change(tmp_path, newline) -> None:
+    lines = [b"FROM python:3.12-slim", b"# \x0c odd \x1c \xff", b"COPY . /app", b'CMD ["python", "/app/main.py"]', b""]
+    (tmp_path / "Dockerfile").write_bytes(newline.join(lines))
+    found = subprocess.run(
+        [sys.executable, "-m", "hardener", str(tmp_path / "Dockerfile"), "--check", "--verbose"], capture_output=True
+    )
+    assert b"Dockerfile: 3 lines added, 1 removed in 1 file\n" in found.stderr
