@@ -13,7 +13,7 @@ from hardener.outcome import Reason
 from hardener.paths import absolute, below
 from hardener.stages import is_root
 from hardener.start_scripts import RUNNERS
-from hardener.user_steps import tail_as_user, touches_application
+from hardener.user_steps import root_reason, steps_as_user, touches_application
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +78,7 @@ def hides(words: list[str]) -> bool:
 
 def state_of_root(project: Project, facts: StageFacts) -> Iterator[Reason]:
     """Yield build steps that fill, as root, what the application writes to: its database, a volume."""
-    as_user = {facts.own_steps[position] for position in tail_as_user(facts)}
+    as_user = steps_as_user(facts)
     kept = volumes(project, facts)
     way_out = "let the new user run that step, or make it at the first start"
     for step, command in facts.run_commands:
@@ -110,7 +110,7 @@ def project_program(command: Command, owned: tuple[str, ...]) -> str | None:
     ):
         return None
     script = next((one.text for one in command.arguments if one.text and not one.text.startswith("-")), None)
-    known = privileges.root_reason(command, (*owned, processes.HOME), processes.HOME)
+    known = root_reason(command, owned)
     if script is None or not script.endswith(SOURCES) or known is None or not privileges.is_unknown(known):
         return None
     return script
@@ -121,7 +121,7 @@ def rebuilds_at_start(project: Project, facts: StageFacts) -> Reason | None:
     command = next((one for one in start_commands(project, facts) if is_rebuild(one)), None)
     if command is None:
         return None
-    as_user = {facts.own_steps[position] for position in tail_as_user(facts)}
+    as_user = steps_as_user(facts)
     owned = working_directories(facts)
     for step in facts.steps:
         if step.instruction.keyword != "RUN" or step in as_user or not touches_application(step, owned):

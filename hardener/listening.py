@@ -67,8 +67,9 @@ def deciding(project: Project, facts: StageFacts) -> tuple[tuple[int, Edit, int]
                 digits = data.rfind(str(port).encode(), token.span.start, token.span.stop)
                 edit = Edit(path, digits, digits + len(str(port)), b"")
                 found.append((port, edit, project.dockerfile.line_of(digits)))
-    if facts.image is not None and "dotnet" in (facts.reference or ""):
-        names |= {"ASPNETCORE_URLS", "ASPNETCORE_HTTP_PORTS", "DOTNET_URLS"}
+    for reader in knowledge()["reader"] if facts.image is not None else ():
+        if any(fnmatchcase(facts.reference or "", pattern) for pattern in reader["images"]):
+            names |= set(reader["variables"])
     for name, port, span, line in variable_ports(facts):
         if name in names or references.reads_variable(project, facts, name):
             found.append((port, Edit(path, span.start, span.stop, b""), line))

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from hardener.shell import Command
     from hardener.stages import StageFacts
 
-# Any home will do to judge a command by: every account that is created gets one of its own.
-HOME = "/home/appuser"
 # A file that is not there to be read is a script by these names; else it is a program built beforehand.
 SCRIPT_NAME = re.compile(r"\.(?:ba|a)?sh$|entry-?point|/(?:docker-|run|start|init|boot|setup|launch|wrapper)[^/.]*$")
 

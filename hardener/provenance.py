@@ -8,8 +8,9 @@ from hardener import context, privileges, shell
 from hardener.context import copy_arguments, destination
 from hardener.directories import working_directories
 from hardener.paths import SYSTEM_TREES, absolute, below
-from hardener.processes import HOME, SCRIPT_NAME, is_runtime, knowledge, programs, started
+from hardener.processes import SCRIPT_NAME, is_runtime, knowledge, programs, started
 from hardener.start_scripts import script_path
+from hardener.user_steps import root_reason
 
 if TYPE_CHECKING:
     from hardener.project import Project
@@ -36,7 +37,7 @@ def foreign_program(project: Project, facts: StageFacts) -> str | None:
         # A name of the program table that is no obstacle is a harmless namesake, such as BusyBox' httpd.
         if not base or "$" in name or base in programs() or is_runtime(command) or privileges.only_reads(command):
             continue
-        known = privileges.root_reason(command, (*working_directories(facts), HOME), HOME) is None
+        known = root_reason(command, working_directories(facts)) is None
         if known and copies_application(facts):
             continue
         if "/" in name:

@@ -152,7 +152,9 @@ def writes_where_it_cannot(project: Project, facts: StageFacts, settings: Settin
     found = next(hazards.state_of_root(project, facts), None)
     if found is not None:
         return manual(*found)
-    if family_of(facts) in WITHOUT_SHELL and data_options(facts):
+    if family_of(facts) not in WITHOUT_SHELL:
+        return None
+    if data_options(facts):
         first = facts.command or facts.entrypoint or facts.steps[0]
         return manual(
             first.instruction.line,
@@ -160,9 +162,7 @@ def writes_where_it_cannot(project: Project, facts: StageFacts, settings: Settin
             "COPY --chown an empty directory to that path from another stage, then add USER",
         )
     for step in facts.steps:
-        if step.instruction.keyword != "VOLUME":
-            continue
-        if family_of(facts) in WITHOUT_SHELL:
+        if step.instruction.keyword == "VOLUME":
             return manual(
                 step.instruction.line,
                 "an image without a shell cannot give its VOLUME an owner",

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from hardener import context, privileges, shell
 from hardener.outcome import Reason
 from hardener.paths import absolute
-from hardener.processes import HOME, SCRIPT_NAME, knowledge, program, started
+from hardener.processes import SCRIPT_NAME, knowledge, program, started
 from hardener.stages import POSIX_SHELLS
 from hardener.state_directories import state_directories
+from hardener.user_steps import root_reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +71,7 @@ def command_obstacles(project: Project, facts: StageFacts, command: Command, spo
     if known is not None:
         yield spot.obstacle(f"it starts {base}: {known['reason']}", known["way_out"])
         return
-    reason = privileges.root_reason(command, (*state_directories(project, facts), HOME), HOME)
+    reason = root_reason(command, state_directories(project, facts))
     if reason is not None and privileges.is_certain(reason) and base not in RUNNERS:
         yield spot.obstacle(f"at start, {reason}", "do that step at build time")
         return

@@ -11,7 +11,7 @@ from hardener.directories import may_be_given, volumes, working_directories
 from hardener.paths import absolute, below
 from hardener.processes import started
 from hardener.stages import is_root
-from hardener.user_steps import tail_as_user
+from hardener.user_steps import steps_as_user
 
 if TYPE_CHECKING:
     from hardener.project import Project
@@ -29,7 +29,7 @@ STATE_TREES = ("/run", "/srv", "/var/cache", "/var/lib", "/var/log", "/var/run",
 def state_directories(project: Project, facts: StageFacts) -> tuple[str, ...]:
     """Return every directory of a stage that the application writes in, as far as its files tell."""
     found = [*working_directories(facts), *volumes(project, facts), *data_options(facts)]
-    as_user = {facts.own_steps[position] for position in tail_as_user(facts)}
+    as_user = steps_as_user(facts)
     for step, command in facts.run_commands:
         if is_root(step.user or "") and step not in as_user:  # what the user makes is the user's
             found += made_for_state(command)

@@ -8,13 +8,25 @@ from typing import TYPE_CHECKING
 from hardener import privileges
 from hardener.context import git_may_be_copied
 from hardener.directories import working_directories
-from hardener.processes import HOME
 from hardener.stages import is_root
 
 if TYPE_CHECKING:
     from hardener.project import Project
     from hardener.shell import Command
     from hardener.stages import StageFacts, Step
+
+# Any home will do to judge a command by: every account that is created gets one of its own.
+HOME = "/home/appuser"
+
+
+def root_reason(command: Command, owned: tuple[str, ...]) -> str | None:
+    """Return why a command needs root; ``None`` where a user with a home, who owns ``owned``, can run it."""
+    return privileges.root_reason(command, (*owned, HOME), HOME)
+
+
+def steps_as_user(facts: StageFacts) -> frozenset[Step]:
+    """Return the RUN steps that come after USER."""
+    return frozenset(facts.own_steps[position] for position in tail_as_user(facts))
 
 
 @lru_cache(maxsize=256)
@@ -49,7 +61,7 @@ def works_as_user(step: Step, owned: tuple[str, ...]) -> bool:
     commands = step.commands
     if not commands:
         return False
-    return all(privileges.root_reason(command, (*owned, HOME), HOME) is None for command in commands)
+    return all(root_reason(command, owned) is None for command in commands)
 
 
 def touches_application(step: Step, owned: tuple[str, ...]) -> bool:
@@ -60,7 +72,7 @@ def touches_application(step: Step, owned: tuple[str, ...]) -> bool:
     if gives_away(commands):
         return False
     for command in commands:
-        reason = privileges.root_reason(command, (*owned, HOME), HOME)
+        reason = root_reason(command, owned)
         if reason is None and not privileges.only_reads(command):
             return True
         if reason is not None and privileges.is_unknown(reason):

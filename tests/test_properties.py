@@ -12,7 +12,7 @@ from hardener.accounts import known_account, made_accounts
 from hardener.dockerfile import parse
 from hardener.paths import absolute
 from hardener.placement import placement
-from hardener.processes import HOME
+from hardener.user_steps import HOME
 from hardener.privileges import root_reason
 from hardener.stages import is_root, stage_facts
 
