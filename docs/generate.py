@@ -69,6 +69,13 @@ def module_map() -> str:
         lines += [f"- `{name}`: {left.pop(name)}" for name in dict.fromkeys(names)]
     if left:
         raise SystemExit(f"docs/generate.py: AREAS has no part for {', '.join(left)}")
+    for package in sorted((ROOT / "hardener").glob("*/__init__.py")):
+        folder = package.parent
+        if folder.name == "fixers":
+            continue
+        lines += ["", f"## `hardener/{folder.name}/`: {first_sentence(package)}", ""]
+        files = (file for file in sorted(folder.glob("*.py")) if file != package)
+        lines += [f"- `{folder.name}.{file.stem}`: {first_sentence(file)}" for file in files]
     return "\n".join([*lines, ""])
 
 

@@ -14,7 +14,7 @@ import click
 from hardener import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from hardener.bulk import Failure, Hardened, Pending
 
@@ -37,7 +37,38 @@ Leave something alone: `# harden: ignore` or `# harden: ignore=move_port` above 
 """
 
 
+# The commands beside `harden PATH...`: name, module, and the line for --help.  Imported when they are called.
+COMMANDS: dict[str, tuple[str, str]] = {}
+
+
+class Main(click.Command):
+    """`harden PATH...`, and in front of it the choice of a command: `harden NAME ...` (a path of that name: ./NAME)."""
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, *rest: Any, **extra: Any) -> Any:
+        """Run the command that the first argument names, else this one."""
+        given = list(sys.argv[1:] if args is None else args)
+        if given and given[0] in COMMANDS:
+            return command(given[0]).main(given[1:], f"{prog_name or 'harden'} {given[0]}", *rest, **extra)
+        return super().main(given, prog_name, *rest, **extra)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, and then the other commands."""
+        super().format_options(ctx, formatter)
+        if COMMANDS:
+            with formatter.section("Commands (harden COMMAND --help)"):
+                formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+def command(name: str) -> click.Command:
+    """Return the command of that name: the object `command` of its module."""
+    from importlib import import_module  # noqa: PLC0415
+
+    found: click.Command = import_module(COMMANDS[name][0]).command
+    return found
+
+
 @click.command(
+    cls=Main,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog=EXAMPLES,
 )

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from conftest import ROOT
 
-from hardener.cli import main
+from hardener.cli import COMMANDS, command, main
 from hardener.fixers import FIXERS
 from hardener.settings import Settings
 
@@ -49,9 +49,10 @@ def test_every_fixer_has_its_row_in_the_readme(fixer) -> None:
     assert not re.search(r"\b(Safety|References):", rows[0])
 
 
-def test_every_option_has_its_line_in_the_help() -> None:
-    text = CliRunner().invoke(main, ["--help"]).stdout
-    for parameter in main.params:
+@pytest.mark.parametrize("name", ["", *COMMANDS])
+def test_every_option_has_its_line_in_the_help(name) -> None:
+    text = CliRunner().invoke(main, [*([name] if name else []), "--help"]).stdout
+    for parameter in (command(name) if name else main).params:
         for option in [*parameter.opts, *parameter.secondary_opts]:
             if option.startswith("-"):
                 assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", text), option
@@ -83,8 +84,10 @@ def test_the_commands_of_the_readme_are_those_that_the_pipeline_runs() -> None:
 
 
 def test_every_command_of_the_readme_uses_options_that_exist() -> None:
-    known = {option for parameter in main.params for option in parameter.opts}
     for line in re.findall(r"^(?:\S*/)?harden (.*)$", README, re.MULTILINE):
+        name = line.split()[0]
+        parameters = (command(name) if name in COMMANDS else main).params
+        known = {option for parameter in parameters for option in parameter.opts}
         for option in re.findall(r"(?<!\S)--[\w-]+", line.partition("#")[0]):
             assert option in known, line
 
