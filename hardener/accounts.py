@@ -234,7 +234,7 @@ def own_account(
 
     ``groups`` are those that files are given to together with ``owner``; they count for a number without a name.
     """
-    if owner.isdecimal():
+    if owner.isdecimal() and not any(one.name == owner and not one.is_group for one in made):
         by_number = [one for one in made if not one.is_group and one.number == int(owner)]
         if by_number:
             return own_account(facts, made, by_number[0].name)

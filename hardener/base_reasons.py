@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hardener import compose, provenance, server_reasons, servers
 from hardener.accounts import family_of
-from hardener.context import copy_arguments, flag
+from hardener.context import copy_arguments, destination, flag
 from hardener.image import ImageReference
 from hardener.outcome import Outcome, Verdict, manual
 from hardener.processes import knowledge
@@ -182,6 +182,25 @@ def takes_user_from_variable(project: Project, facts: StageFacts, settings: Sett
         if found:
             text = f"{service.file}:{service.line}: service {service.name} sets {found[0]}, the user to change to"
             return manual(facts.stage.instructions[0].line, text, way_out)
+    return None
+
+
+def is_for_platform(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
+    """It is made for a platform that runs images as root: told by its paths, variables, labels or packages."""
+    for step in facts.steps:
+        instruction = step.instruction
+        paths = [destination(step)] if instruction.keyword in ("COPY", "ADD") else []
+        paths += [step.workdir] if instruction.keyword == "RUN" else []
+        names = assignments(instruction, step.variables) if instruction.keyword == "ENV" else {}
+        words = [one.text or "" for command in step.commands or () for one in command.arguments]
+        for one in knowledge()["platform"]:
+            if (
+                any(path is not None and re.fullmatch(one["path"], path) for path in paths)
+                or any(re.fullmatch(one["variable"], name) for name in names)
+                or any(re.fullmatch(one["package"], word) for word in words)
+                or (instruction.keyword == "LABEL" and one["label"] in instruction.value)
+            ):
+                return manual(instruction.line, one["reason"], one["way_out"])
     return None
 
 

@@ -23,6 +23,7 @@ ALWAYS_WRITABLE = (
 WRITING = frozenset({">", ">>", ">|", "&>", "&>>", "<>", ">&"})
 GLOB = re.compile(r"([\w./@%+,:=-]*/)?[\w.@%+,:=-]*[*?\[{][\w./@%+,:=*?\[\]{}!^-]*")
 NOT_IN_GLOB = re.compile(r"^\.|^\{.*/|\{\}|\.\.|/\.", re.DOTALL)
+KNOWN_FOLDER = re.compile(r"[\"']?(/[\w./+-]*\w)/")  # of a path that goes on with what is not known
 SILENT = frozenset(
     {"echo", "printf", "export", "set", "unset", ":", "true", "false", "test", "[", "[[", "declare", "local"}
 )
@@ -72,6 +73,9 @@ def unwritable(argument: Argument, run: Run, verb: str = "writes") -> str | None
     path = resolved(argument, run.command)
     clause = f"{run.name} {verb}".lstrip()
     if path is None:
+        known = KNOWN_FOLDER.match(argument.raw)
+        if known is not None and not below(posixpath.normpath(known[1]), (*run.writable, "/proc", "/dev")):
+            return f"{clause} {argument.raw}"
         return f"{UNKNOWN}{clause} {argument.raw or 'what it reads'}"
     target = posixpath.dirname(path) if verb == "removes" else path
     return None if below(target, run.writable if verb == "writes" else run.owned) else f"{clause} {path}"

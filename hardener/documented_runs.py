@@ -22,7 +22,7 @@ USER_OPTION = re.compile(r"\s(?:-u|--user)[ =]")
 MOUNT = re.compile(r"(?:^|\s)(?:-v|--volume)[ =]\s*[\"']?([^\s\"':]+):(/[^\s\"':\\]*)(?::(\w+(?:,\w+)*))?")
 # Options that go with root, or with devices and displays that belong to somebody on the host.
 RIGHTS = re.compile(
-    r"(?:^|\s)(--privileged|--device[ =]\S+|--(?:net|network|pid|ipc)[ =]host|--cap-add[ =]\S+|-e\s+DISPLAY\S*)"
+    r"(?:^|\s)(--privileged|--device[ =]\S+|--(?:net|network|pid)[ =]host|--cap-add[ =]\S+|-e\s+DISPLAY\S*)"
 )
 MAKEFILES = ("Makefile", "makefile", "bin/setup", "setup.sh", "install.sh")
 EXEC_LINE = re.compile(

@@ -162,6 +162,12 @@ def _variant(tags: Mapping[str, Any], tag: str) -> dict[str, Any] | None:
     return None
 
 
+def _shared(entry: Mapping[str, Any], tags: Mapping[str, Any]) -> dict[str, Any] | None:
+    # What holds for a digest, which may be of any tag: an image whose tags differ in their tools, all as one user.
+    family_alone = all(isinstance(value, str) and f"variant.{value}" not in _tables() for value in tags.values())
+    return {"family": "unknown"} if family_alone and entry.get("outcome") == "already" else None
+
+
 def _known_user(passwd: str) -> KnownUser:
     name, uid, gid, home = passwd.split(":")
     return KnownUser(name, int(uid), int(gid), home)
@@ -186,8 +192,9 @@ def lookup(reference: str) -> ImageFacts | None:
     entry = _table(header)
     tags: dict[str, Any] = entry.pop("tags", {"*": {}})
     if image.digest and not image.tag and len(tags) > 1:
-        return None
-    variant = _variant(tags, image.tag or "latest")
+        variant = _shared(entry, tags)
+    else:
+        variant = _variant(tags, image.tag or "latest")
     if variant is None:
         return None
     facts = entry | variant

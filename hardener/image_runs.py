@@ -157,4 +157,9 @@ def all_reached(project: Project, facts: StageFacts, port: int) -> Iterator[str]
     What a README advises does not keep a port where it is, as little as for those who read it elsewhere.
     """
     stated = (where for number, where in stated_ports(project, facts) if number == port)
-    yield from (where for where in stated if PurePosixPath(where.partition(":")[0]).name not in READMES)
+    yield from (where for where in stated if not is_prose(PurePosixPath(where.partition(":")[0])))
+
+
+def is_prose(file: PurePosixPath) -> bool:
+    """Whether a file is a README or a page of documentation."""
+    return file.name in READMES or file.suffix in (".md", ".mdx", ".rst")

@@ -16,6 +16,7 @@ from hardener.variables import assignments
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hardener.dockerfile import Word
     from hardener.project import Project
     from hardener.stages import StageFacts, Step
 
@@ -151,25 +152,27 @@ def variable_ports(facts: StageFacts) -> Iterator[tuple[str, int, Span, int]]:
             continue
         legacy = "=" not in (instruction.words[0].text if instruction.words else "=")
         for name, value in assignments(instruction, step.variables).items():
-            match = ADDRESS.match(value or "")
-            if (
-                match is None
-                or EVERYWHERE.match(value or "") is None
-                or int(match["port"]) not in PRIVILEGED
-                or not re.search(r"PORT|URL|BIND|ADDR|LISTEN", name)
-            ):
+            if value is None or not re.search(r"PORT|URL|BIND|ADDR|LISTEN", name):
                 continue
             for word in instruction.words:
                 if word.text.startswith(f"{name}=") or (legacy and word is instruction.words[-1]):
-                    text = word.text.rstrip("\"'/")
-                    if text.endswith(match["port"]) and word.span.stop - word.span.start == len(word.text):
-                        stop = word.span.start + len(text)
-                        yield (
-                            name,
-                            int(match["port"]),
-                            Span(stop - len(match["port"]), stop),
-                            instruction.line,
-                        )
+                    yield from ((name, port, span, instruction.line) for port, span in ports_of(word, value))
+
+
+def ports_of(word: Word, value: str) -> Iterator[tuple[int, Span]]:
+    """Yield the privileged ports of a variable's value and where their digits stand in the word that sets it.
+
+    Several addresses may stand in it, with ``;`` between them, as ASP.NET takes them.
+    """
+    text = word.text.rstrip("\"'/")
+    if not text.endswith(value.rstrip("/")) or word.span.stop - word.span.start != len(word.text):
+        return
+    begin = word.span.start + len(text) - len(value.rstrip("/"))
+    for part in re.finditer("[^;]+", value):
+        match = ADDRESS.match(part[0])
+        if match is not None and EVERYWHERE.match(part[0]) is not None and int(match["port"]) in PRIVILEGED:
+            start = begin + part.start() + match.start("port")
+            yield int(match["port"]), Span(start, start + len(match["port"]))
 
 
 def exposes_only_high_ports(facts: StageFacts) -> bool:

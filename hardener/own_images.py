@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from hardener import image, repository
@@ -12,7 +13,7 @@ from hardener.image_names import agree, image_name, is_literal
 from hardener.repository_files import content, contents, files
 
 if TYPE_CHECKING:
-    from pathlib import Path, PurePosixPath
+    from pathlib import Path
 
 # Names of folders and endings of Dockerfiles that say nothing about which image it is.
 COMMON = frozenset(
@@ -22,7 +23,7 @@ COMMON = frozenset(
     )
 )  # fmt: skip
 IMAGE = re.compile(rb"^[ \t-]*image:[ \t]*[\"']?([\w./:@-]+)", re.MULTILINE)
-REMOTE = re.compile(r"url\s*=\s*\S*[:/]([\w.-]+)/[\w.-]+?(?:\.git)?\s*$", re.MULTILINE)
+REMOTE = re.compile(r"url\s*=\s*\S*[:/]([\w.-]+)/([\w.-]+?)(?:\.git)?\s*$", re.MULTILINE)
 
 
 @lru_cache(maxsize=16)
@@ -52,6 +53,9 @@ def named(root: Path, name: str, seen_from: PurePosixPath) -> frozenset[PurePosi
         return frozenset()
     ends = [last, *(last[match.end() :] for match in re.finditer(r"[-_]", last))]
     found = next((by_name(root)[end] for end in ends if end in by_name(root)), ())
+    if not found and namespace and last.lower() == repository_name(root):
+        above = files(root).dockerfiles  # the tag tells which, or there is but one
+        return frozenset([one for one in above if one.parent == PurePosixPath()] or above)
     nearest = max((shared(one, seen_from) for one in found), default=0)
     return frozenset(one for one in found if shared(one, seen_from) == nearest)
 
@@ -86,6 +90,13 @@ def is_own(root: Path, namespace: str) -> bool:
     words = re.split(r"[^a-z0-9]+", root.name.lower())  # also `shop-main`, as archives of a branch are called
     own = {*namespaces(root), "-".join(words)}
     return any(part in own or f"-{part}-" in f"-{'-'.join(words)}-" for part in namespace.lower().split("/"))
+
+
+@lru_cache(maxsize=16)
+def repository_name(root: Path) -> str:
+    """Return the name (lower case) of the repository at its Git remote, else that of its folder."""
+    match = REMOTE.search(content(root / ".git" / "config").decode("utf-8", "replace"))
+    return (match[2] if match is not None else root.name).lower()
 
 
 def shared(one: PurePosixPath, other: PurePosixPath) -> int:

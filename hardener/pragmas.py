@@ -19,6 +19,12 @@ def names_in(text: str | None) -> frozenset[str]:
     return frozenset(name.strip().replace("-", "_") for name in (text or "").split(",") if name.strip())
 
 
+TAKEN_OUT = re.compile(r"#?\s*USER\s+\S+\s*$")
+TROUBLE = re.compile(
+    r"(?i)permission|denied|must (?:be|run as) root|(?:needs?|requires?|as) root|\bfail|break|broke|not work|n't work"
+)
+
+
 def is_ignored(dockerfile: Dockerfile, line: int, fixer: str) -> bool:
     """Whether a pragma switches ``fixer`` off for the instruction at ``line`` (1-based).
 
@@ -51,4 +57,21 @@ def root_is_wanted(dockerfile: Dockerfile, facts: StageFacts) -> int | None:
             continue
         if match["scope"] or subject_line(dockerfile, comment.line) in lines:
             return comment.line
+    return user_taken_back(dockerfile, facts)
+
+
+def user_taken_back(dockerfile: Dockerfile, facts: StageFacts) -> int | None:
+    """Return the line of a ``# USER app`` in a stage whose comment tells why it was taken out, else ``None``."""
+    start, stop = facts.stage.instructions[0].line, facts.stage.instructions[-1].end_line
+    comments = {one.line: one.text for one in dockerfile.comments if start <= one.line <= stop}
+    for line, text in comments.items():
+        if not TAKEN_OUT.match(text):
+            continue
+        first, last = line, line
+        while first - 1 in comments:
+            first -= 1
+        while last + 1 in comments:
+            last += 1
+        if any(TROUBLE.search(comments[one]) for one in range(first, last + 1) if one != line):
+            return line
     return None

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from hardener import context, privileges, shell
+from hardener import context, own_images, privileges, shell
 from hardener.context import copy_arguments, destination
+from hardener.copied_sources import stage_of
 from hardener.directories import working_directories
+from hardener.image import ImageReference
 from hardener.paths import SYSTEM_TREES, absolute, below
 from hardener.processes import SCRIPT_NAME, is_runtime, knowledge, program, programs, started
 from hardener.stages import POSIX_SHELLS
@@ -17,7 +19,7 @@ from hardener.user_steps import root_reason
 if TYPE_CHECKING:
     from hardener.project import Project
     from hardener.shell import Command
-    from hardener.stages import StageFacts
+    from hardener.stages import StageFacts, Step
 
 LANGUAGE_INSTALLERS = frozenset(
     ("pip", "npm", "gem", "go", "cargo", "composer", "yarn", "pnpm", "pipx", "uv", "python", "poetry", "bundle")
@@ -62,6 +64,34 @@ def foreign_program(project: Project, facts: StageFacts) -> str | None:
         if not (ours and installed_by_language(facts, base)):
             return base
     return None
+
+
+def program_of_another_image(project: Project, facts: StageFacts) -> tuple[Step, str, str] | None:
+    """Return the COPY that brings the started program from an image of somebody else's, its name, and that image.
+
+    A program of one file that is found by its name, beside the project's own files, is a runtime of theirs.
+    """
+    for command in started(facts) or ():
+        name = command.name
+        if not name or "$" in name or is_runtime(command) or privileges.only_reads(command):
+            continue
+        if "/" not in name and copies_application(facts):
+            continue
+        folders = (facts.workdir or "/",) if "/" in name else PROGRAM_FOLDERS
+        for path in (absolute(name, folder) for folder in folders):
+            found = context.origin(project, facts, path)
+            source = context.flag(found.step.instruction, "from") if found is not None else None
+            if found is not None and source and is_image_of_others(project, source):
+                return found.step, name, source
+    return None
+
+
+def is_image_of_others(project: Project, source: str) -> bool:
+    """Whether ``COPY --from`` names an image that neither this Dockerfile nor another one of the repository builds."""
+    if "$" in source or stage_of(project, source) is not None:
+        return False
+    name = ImageReference.parse(source).name
+    return project.root is None or not own_images.named(project.root, name, project.dockerfile_path)
 
 
 def installed_by_language(facts: StageFacts, name: str) -> bool:

@@ -158,6 +158,19 @@ def starts_foreign_program(project: Project, facts: StageFacts, settings: Settin
     return None
 
 
+def starts_program_of_another_image(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
+    """The program that it starts is copied from an image of somebody else's, where it may rely on root."""
+    found = provenance.program_of_another_image(project, facts)
+    if found is None:
+        return None
+    step, name, image = found
+    return manual(
+        step.instruction.line,
+        f"{name} comes from the image {image}, and what it writes as root there is not known",
+        "find its pid, log and data paths, give them to the new user, then add USER by hand",
+    )
+
+
 def may_start_its_bases_server(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
     """The base image is a server, and what is started instead is not understood to be something else."""
     image = facts.image
@@ -281,6 +294,7 @@ QUESTIONS = (
     is_github_action,
     is_dev_container,
     base_reasons.never_starts,
+    base_reasons.is_for_platform,
     base_reasons.holds_another_system,
     base_reasons.has_triggers,
     base_reasons.has_foreign_shell,
@@ -291,6 +305,7 @@ QUESTIONS = (
     installs_root_package,
     brings_docker_client,
     starts_foreign_program,
+    starts_program_of_another_image,
     may_start_its_bases_server,
     fetches_its_application,
     base_reasons.has_unknown_entrypoint,

@@ -15,6 +15,11 @@ SKIPPED = frozenset((".git", "node_modules", "vendor", ".venv", "venv", "__pycac
 YAML = (".yml", ".yaml")
 SCRIPTS = (".sh", ".bash", ".mk", "Makefile", "makefile", "Justfile", "justfile", "Jenkinsfile")
 READMES = ("README.md", "readme.md", "README", "README.rst", "README.txt")
+# Pages that tell how to run an image, by their names, in folders of documentation.
+DOCUMENTS = re.compile(r"(?:^|.*/)(?:docs?|documentation|website|wiki)/")
+DOCUMENT = re.compile(
+    r"(?i)[\w.-]*(?:docker|podman|container|install|setup|deploy|usage|self-?host|quick|start|run)[\w.-]*\.(?:md|mdx|rst)"
+)
 MAXIMUM_FOLDERS = 4000
 MAXIMUM_FILES = 3000
 MAXIMUM_SIZE = 256 * 1024
@@ -25,7 +30,7 @@ COMPOSE_NAME = re.compile(r"^(?:docker-)?compose(?:[.-][\w.-]+)?\.ya?ml$")
 
 
 class Files(NamedTuple):
-    """Paths relative to the repository's root: Dockerfiles, YAML files, scripts and READMEs."""
+    """Paths relative to the repository's root: Dockerfiles, YAML files, scripts, READMEs and pages on running it."""
 
     dockerfiles: tuple[PurePosixPath, ...]
     yaml: tuple[PurePosixPath, ...]
@@ -36,7 +41,7 @@ class Contents(NamedTuple):
     """Path and bytes of files, by what stands in them.
 
     ``compose``: ``services:`` at the top, or of the first format by name.  ``manifests``: of Kubernetes.  ``runs``:
-    scripts, CI files and READMEs with a ``docker run``.
+    scripts, CI files, READMEs and pages of documentation with a ``docker run``.
     """
 
     compose: tuple[tuple[PurePosixPath, bytes], ...]
@@ -51,10 +56,11 @@ def files(root: Path) -> Files:
     yaml: list[str] = []
     scripts: list[str] = []
     for here, names in walk(root):
+        pages = DOCUMENTS.match(here)
         for name in names:
             if name.endswith(YAML):
                 yaml.append(here + name)
-            elif name.endswith(SCRIPTS) or name in READMES:
+            elif name.endswith(SCRIPTS) or name in READMES or (pages and DOCUMENT.fullmatch(name)):
                 scripts.append(here + name)
             elif "file" in name.lower() and is_dockerfile_name(name):
                 dockerfiles.append(here + name)

@@ -26,6 +26,8 @@ PYTHON_BASE = re.compile(r"(?:^|/)python:(\d+\.\d+)|(?:^|/)python$|/uv:(?:[\d.]+
 
 
 MINOR_VERSION = re.compile(r"^(python3|pip3)\.\d+$")
+# These words after a program have it print, and write nothing.
+PRINTS = frozenset(("version", "--version", "-version", "-v", "-V", "env", "help", "--help"))
 
 
 class Use(NamedTuple):
@@ -111,12 +113,19 @@ def tools_of(step: Step) -> tuple[Mapping[str, Any], ...]:
 
 def writes_to_store(step: Step, owned: tuple[str, ...]) -> bool:
     """Whether a program of a RUN step keeps packages where a variable says, and that is not below ``owned``."""
+    return any(not below(path, owned) for path in stores_of(step))
+
+
+def stores_of(step: Step) -> frozenset[str]:
+    """Return the directories in which programs of a RUN step keep packages, where variables say; ``/`` if not known."""
     programs = knowledge()["stores"]["programs"]
-    names = {shell.program(command.name) for command in step.commands or ()}
-    return any(
-        name in step.variables and not below(step.variables[name] or "/", owned)
+    working = (one for one in step.commands or () if not (one.arguments and one.arguments[0].raw in PRINTS))
+    names = {shell.program(command.name) for command in working}
+    return frozenset(
+        step.variables[name] or "/"
         for program in names & programs.keys()
         for name in programs[program]
+        if name in step.variables
     )
 
 

@@ -53,6 +53,12 @@ class Script(NamedTuple):
         )
 
     @property
+    def is_for_root(self) -> bool:
+        """Whether root alone may run it, whoever owns it: 0111 has no bit to read it by."""
+        bits = () if self.mode is None or self.is_for_nobody else (self.mode, self.mode >> 6)
+        return bool(bits) and all(one & self.needs != self.needs for one in bits)
+
+    @property
     def is_for_nobody(self) -> bool:
         """Whether it is started as a program and has no execute bit at all."""
         return self.mode is not None and bool(self.needs & EXECUTE) and not self.mode & 0o111
@@ -164,7 +170,7 @@ def gets_owner(project: Project, facts: StageFacts, script: Script) -> bool:
 def closed(project: Project, facts: StageFacts) -> Iterator[Reason]:
     """Yield the start scripts that root alone may run, and that nobody else is given."""
     for one in start_scripts(project, facts):
-        if one.is_for_owner and not gets_owner(project, facts, one):
+        if one.is_for_root or (one.is_for_owner and not gets_owner(project, facts, one)):
             text = f"its start script {one.path} has mode {one.mode:o}: only root may run it"
             yield Reason(one.step.instruction.line, text, "use chmod 755 there")
 

@@ -7,11 +7,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hardener import privileges, servers
-from hardener.command_paths import ALWAYS_WRITABLE
-from hardener.context import build_context, git_may_be_copied
+from hardener.command_paths import ALWAYS_WRITABLE, resolved
+from hardener.context import build_context, copy_arguments, destination, git_may_be_copied
 from hardener.directories import working_directories
+from hardener.paths import absolute, below
 from hardener.project import entries
-from hardener.root_tools import tools_of, writes_to_store
+from hardener.root_tools import stores_of, tools_of, writes_to_store
 from hardener.stages import is_root
 from hardener.tool_directories import writes_elsewhere
 
@@ -68,6 +69,12 @@ def tail_as_user(facts: StageFacts) -> tuple[int, ...]:
     everybody = facts.image.writable if facts.image is not None else ()
     while first > 0 and works_as_user(own[runs[first - 1]], owned, everybody):
         first -= 1
+    while first < len(runs):
+        rest = facts.steps[: facts.steps.index(own[runs[first]])]
+        clashing = [at for at in range(first, len(runs)) if meets_root(facts, own[runs[at]], rest, owned)]
+        if not clashing:
+            break
+        first = clashing[-1] + 1
     before = [
         step for step in facts.steps if step.instruction.keyword == "RUN" and step not in [own[i] for i in runs[first:]]
     ]
@@ -95,6 +102,44 @@ def works_as_user(step: Step, owned: tuple[str, ...], everybody: tuple[str, ...]
     )
 
 
+def meets_root(facts: StageFacts, step: Step, before: tuple[Step, ...], owned: tuple[str, ...]) -> bool:
+    """Whether a RUN step after USER meets what is root's: a package store that steps ``before`` filled, or a folder.
+
+    ``mkdir /app`` fails where the directory has been made for the user, and without that the user could not make it.
+    """
+    if any(path in owned and not exists_before(facts, step, path) for path in made_exactly(step)):
+        return True
+    shared = stores_of(step)
+    return bool(shared) and any(is_root(one.user or "") and shared & stores_of(one) for one in before)
+
+
+def made_exactly(step: Step) -> tuple[str, ...]:
+    """Return the absolute paths that commands of a RUN step make under just that name, where nothing is yet.
+
+    Where a directory is there already, ``mkdir`` without ``-p`` fails, and ``mv``, ``cp`` and ``ln`` put what they
+    bring into it instead.
+    """
+    found: list[str] = []
+    for command in step.commands or ():
+        words = [one.text for one in command.arguments if one.text and not one.text.startswith("-")]
+        options = {one.text for one in command.arguments if one.text and one.text.startswith("-")}
+        if command.name == "mkdir" and not options & {"-p", "--parents"}:
+            made = words
+        elif command.name in ("mv", "cp", "ln"):
+            made = words[-1:]
+        else:
+            continue
+        found += [absolute(word, command.directory) for word in made if command.directory is not None]
+    return tuple(found)
+
+
+def exists_before(facts: StageFacts, step: Step, path: str) -> bool:
+    """Whether WORKDIR, COPY or ADD made a directory before a step."""
+    earlier = facts.steps[: facts.steps.index(step)]
+    copied = (destination(one) for one in earlier if one.instruction.keyword in ("COPY", "ADD"))
+    return path == step.workdir or any(one is not None and below(one, (path,)) for one in copied)
+
+
 def touches_application(step: Step, owned: tuple[str, ...]) -> bool:
     """Whether a RUN step may write, as root, where the application's own files are."""
     commands = step.commands
@@ -103,12 +148,35 @@ def touches_application(step: Step, owned: tuple[str, ...]) -> bool:
     if gives_away(commands):
         return False
     for command in commands:
+        if command.name == "mkdir" and {*made_exactly(step)} <= {*owned}:
+            continue  # empty, and given to the account
         reason = root_reason(command, owned)
         if reason is None and not privileges.only_reads(command):
             return True
         if reason is not None and privileges.is_unknown(reason):
             return True
     return False
+
+
+def is_changed_as_user(facts: StageFacts, copy: Step) -> bool:
+    """Whether a RUN step that comes after USER may change the one file that a COPY brings: `chmod +x start.sh`."""
+    target = destination(copy)
+    sources, _ = copy_arguments(copy.instruction)
+    names = {target, *(absolute(source.rpartition("/")[2], target) for source in sources if target is not None)}
+    for step in steps_as_user(facts):
+        for command in step.commands or ():
+            if privileges.only_reads(command):
+                continue
+            words = (*command.arguments, *(word for _, word in command.redirects))
+            paths = [path for one in words if (path := resolved(one, command)) is not None]
+            if any(name is not None and may_name(path, name) for path in paths for name in names):
+                return True
+    return False
+
+
+def may_name(path: str, file: str) -> bool:
+    """Whether a path of a command, which may end in ``*`` for a pattern, means a file or a folder that it is in."""
+    return below(file, (path,)) or (path.endswith("*") and below(file, (path[:-1].rstrip("/") or "/",)))
 
 
 def gives_away(commands: tuple[Command, ...]) -> bool:

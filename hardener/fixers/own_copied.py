@@ -11,7 +11,7 @@ from hardener.edit import Edit, Finding
 from hardener.paths import absolute, below, is_system
 from hardener.placement import placement, switched_stages
 from hardener.script_modes import is_owner_only, is_start_script
-from hardener.user_steps import fragile_after
+from hardener.user_steps import fragile_after, is_changed_as_user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,7 +81,7 @@ def belongs_to_application(project: Project, facts: StageFacts, step: Step) -> b
     if instruction.keyword not in ("COPY", "ADD") or flag(instruction, "chown") is not None:
         return False
     if is_start_script(facts, step):
-        return is_owner_only(project, facts, step)
+        return is_owner_only(project, facts, step) or is_changed_as_user(facts, step)
     sources, _ = copy_arguments(instruction)
     if any(is_remote(source) for source in sources):
         return True  # a fetched file has mode 0600: only its owner can read it

@@ -17,6 +17,7 @@ from hardener.stacks import framework_directories
 from hardener.stages import is_root, resolve
 from hardener.start_directories import directories_at_start
 from hardener.state_directories import logs_written, state_directories
+from hardener.user_steps import made_exactly, steps_as_user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +45,8 @@ def own_directories(project: Project, settings: Settings) -> Iterator[Finding]:
         directories += [one for one in framework_directories(project, facts) if not below(one, tuple(done))]
         home = missing_home(facts, verdict.account, settings)
         directories += [home] if home is not None else []
-        directories = [one for one in dict.fromkeys(directories) if one not in covered]
+        own_work = {path for step in steps_as_user(facts) for path in made_exactly(step)}
+        directories = [one for one in dict.fromkeys(directories) if one not in covered and one not in own_work]
         covered.update(directories)
         directories = [one for one in directories if one not in done]
         logs = [one for one in logs_written(project, facts) if one not in done and one not in covered]
