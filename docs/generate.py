@@ -47,7 +47,7 @@ AREAS = (
         "listening literal_* program_sources source_* shared_sources copied_sources start_files",
     ),
     ("Ports: readers of sources", "go_* node_* python_* jvm_settings"),
-    ("Ports: moving one everywhere", "port* own_addresses references inherited_ports"),
+    ("Ports: moving one everywhere", "port* own_addresses own_sources deploy_ports references inherited_ports"),
     ("Deciding", "outcome reasons base_reasons decision accounts placement root_entrypoint"),
 )
 

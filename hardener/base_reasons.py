@@ -135,7 +135,7 @@ def never_starts(project: Project, facts: StageFacts, settings: Settings) -> Ver
         return None  # what it starts was asked where it is built
     line = facts.stage.instructions[0].line
     if serves and server_reasons.is_prepared(project, facts, settings):
-        if compose.services(project) or provenance.holds_content(facts):
+        if compose.services(project) or provenance.holds_content(facts) or (server is not None and server.is_proxy):
             return None
         return manual(
             line,

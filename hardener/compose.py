@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hardener import image, repository_files
 from hardener.compose_links import Link, built_by, entries, links, without_tag
 from hardener.compose_variables import ANY_STAGE
-from hardener.own_images import built_as, is_own, named
+from hardener.own_images import COMMON, built_as, is_own, named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -146,11 +146,23 @@ def runs(one: Entry, project: Project) -> bool:
     """Whether a service that builds nothing may run the project's image, told by the last part of its name.
 
     ``image: somebody/web`` beside ``web/Dockerfile`` or ``Dockerfile.web``; in the Dockerfile's own folder, also a
-    name that begins with the folder's (``somebody/web-arm``).  Others have such names too: it is never certain.
+    name that begins with the folder's (``somebody/web-arm``); where nothing builds it, a service ``web`` or ``web1``
+    with the image ``somebody/webshop``.  Others have such names too: it is never certain.
     """
+    folder = project.context
     if is_called_like(one, project):
         return True
-    folder = project.context
+    assert project.root is not None
+    if (
+        "/" in one.image
+        and one.file.parent == folder.parent != folder
+        and folder.name.lower() not in COMMON
+        and re.sub(r"[-_]?\d+$", "", one.name.lower()) == folder.name.lower()
+        and image.lookup(one.image) is None
+        and not links(project.root).get(project.dockerfile_path)
+        and not built_as(project.root, one.image)
+    ):
+        return True
     if one.file.parent != folder or "/" not in one.image or image.lookup(one.image) is not None:
         return False
     first = one.image.rpartition("/")[2]

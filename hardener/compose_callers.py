@@ -27,10 +27,18 @@ if TYPE_CHECKING:
 SCHEMES = {80: rb"http", 443: rb"https"}
 HOST_KEY = rb"(?i:[\"']?(?:\w*[_.-])?(?:host|hostname|address|addr|server)[\"']?\s*[:=]\s*[\"']?)"
 PORT_KEY = rb"(?i:[\"']?(?:\w*[_.-])?port(?:_value)?[\"']?\s*[:=]\s*[\"']?)"
+HAPROXY_SERVER = rb"(?m)^[ \t]*server[ \t]+\S+[ \t]+"
+# The value that a setting has where nobody sets it: `os.getenv("API_HOST", "web")`, `process.env.API || "web"`.
+DEFAULT = rb"(?i:env)[^\n]{0,60}?(?:\|\||\?\?|,|\bor\b|:-)\s*[\"'`]?"
+# What takes addresses of servers in a Caddyfile, of which 80 is the port where none is named.
+# https://caddyserver.com/docs/caddyfile/directives/reverse_proxy#upstream-addresses
+CADDY_UPSTREAMS = re.compile(rb"^\s*(?:reverse_proxy|forward_auth|to|proxy)\b[^#]*$")
 # In a program a call is a string of its own or begins a URL; elsewhere it stands free.
 CODE = (".js", ".mjs", ".cjs", ".ts", ".tsx", ".jsx", ".py", ".go", ".rb", ".php", ".java", ".cs", ".kt")
 SPECIMEN = re.compile(r"(?:^|[/._-])(?:tests?|specs?|mocks?|__tests__|e2e)(?:[/._-]|$)", re.IGNORECASE)
 LINES_AROUND = 6
+# How many bytes before and after a host a port may stand that belongs to it.
+NEAR = 150
 MANIFEST = re.compile(rb"^apiVersion:.*$", re.MULTILINE)
 
 
@@ -108,9 +116,17 @@ def patterns_for(names: list[str], port: int) -> list[tuple[re.Pattern[bytes], b
     if port in SCHEMES:
         after = rb"(?P<port>)(?=[/\"'\s;?#,)`}|\]<]|$)"
         found.append((rb"(?<![\w.@/-])" + SCHEMES[port] + rb"://(?:[^\s/@\"']*@)?" + host + after, b":{}"))
+    # HAProxy: the health check of a server may name its port beside the address.
+    found.append((HAPROXY_SERVER + host + rb"(?::\d+)?[ \t][^\n#]*?\bport[ \t]+(?P<port>" + number + rb")\b", b"{}"))
     if port == 80:
-        found.append((rb"(?m)^\s*server\s+" + host + rb"(?P<port>)(?=\s*;|\s+[a-z_]+(?:=\S+)?\s*;)", b":{}"))
+        found.append((rb"(?m)(?:^|[{;])\s*server\s+" + host + rb"(?P<port>)(?=(?:\s+[\w=.-]+)*\s*;)", b":{}"))
         found.append((rb"(?<![\w.@/-])(?:grpc|uwsgi|h2c)://" + host + rb"(?P<loose>)(?=[/\"'\s;]|$)", b""))
+        found.append((rb"(?<=[ \t])" + host + rb"(?P<bare>(?P<port>))(?=[ \t\r\n]|$)", b":{}"))
+        # Without a port HAProxy takes that of the client's connection, and nginx a variable for what it may be.
+        found.append((HAPROXY_SERVER + host + rb"(?P<loose>)(?=\s|$)", b""))
+        found.append((rb"\bset\s+\$\w+\s+[\"']?" + host + rb"[\"']?(?P<loose>)\s*;", b""))
+        found.append((HOST_KEY + host + rb"[\"'`](?P<alone>(?P<loose>))", b""))
+        found.append((DEFAULT + host + rb"[\"'`}](?P<alone>(?P<loose>))", b""))
     between = (
         rb"(?<![\w.-])" + host + rb"(?![\w.:/-])(?:[^{}\n]{0,60}\n){0,2}[^{}\n]{0,60}?\b(?i:port(?:_value)?)\W{1,6}"
     )
@@ -124,6 +140,11 @@ def is_call(path: PurePosixPath, data: bytes, match: re.Match[bytes]) -> bool:
     if re.search(rb"^\s*-?\s*[\"']?(?:image|FROM|container_name|hostname|tag|build)\b", line):
         return False
     text = match[0]
+    if match.groupdict().get("bare") is not None:
+        return "caddyfile" in path.name.lower() and CADDY_UPSTREAMS.match(line) is not None
+    if match.groupdict().get("alone") is not None:
+        around = data[max(match.start() - NEAR, 0) : match.end() + NEAR]
+        return path.suffix in CODE and re.search(rb"(?i)port", around) is None
     if path.suffix in CODE and b"://" not in text:
         return data[match.start() - 1 : match.start()] in (b'"', b"'", b"`") or b"ort" in text
     host = re.search(rb"://([\w.-]+)", text)
@@ -134,8 +155,9 @@ def is_call(path: PurePosixPath, data: bytes, match: re.Match[bytes]) -> bool:
 def near_files(project: Project) -> Iterator[tuple[PurePosixPath, bytes]]:
     """Yield path and content of the files that may call the image, as they are after earlier edits."""
     assert project.root is not None
-    close = tuple(f"{folder}/" for folder in references.close_folders(project))
-    around = {references.search_root(project), *(project.root / one.file.parent for one in compose.services(project))}
+    beside = {project.root / one.file.parent for one in compose.services(project)}
+    close = tuple(f"{folder}/" for folder in (*references.close_folders(project), *sorted(beside)))
+    around = {references.search_root(project), *beside}
     files = [file for folder in sorted(around) for file in references.files_below(folder)]
     files += [file for folder in sorted(around) for file, _ in dockerfiles(folder)]
     for file in dict.fromkeys(files):
@@ -171,9 +193,9 @@ def current_services(project: Project) -> Iterator[Service]:
 
 
 def names_mean_one_image(project: Project, stage: Stage, names: list[str]) -> bool:
-    """Whether every service of these names, in the Compose files beside the stage's own, runs that stage."""
-    own = {(service.file, service.name) for service in compose.services_of(project, stage)}
-    folders = {file.parent for file, _ in own}
+    """Whether every service of these names, in the Compose files beside the stage's own, certainly runs that stage."""
+    own = {(service.file, service.name) for service in compose.services_of(project, stage) if service.certain}
+    folders = {service.file.parent for service in compose.services_of(project, stage)}
     return all(
         (service.file, service.name) in own
         for service in compose.all_services(project)

@@ -101,6 +101,10 @@ def sources(project: Project, facts: StageFacts) -> Iterator[PurePosixPath]:
                     yield file
         if name == "dotnet":
             yield from dotnet_sources(project, facts)
+            if words[:1] in (["run"], ["watch"]) and "--no-launch-profile" not in words:
+                settings = context_file(project, facts, absolute("Properties/launchSettings.json", folder))
+                if settings is not None:
+                    yield settings
         if name == "java":
             for module in dict.fromkeys(jvm_settings.modules(project, facts)):
                 yield from below(project, module / "src/main", (".java", ".kt"))

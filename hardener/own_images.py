@@ -22,6 +22,7 @@ COMMON = frozenset(
         "dev", "development", "local", "prod", "production", "test", "base", "main", "compose", "alpine", "debian",
     )
 )  # fmt: skip
+VERSION = re.compile(r"v?\d[\w.-]*")
 IMAGE = re.compile(rb"^[ \t-]*image:[ \t]*[\"']?([\w./:@-]+)", re.MULTILINE)
 REMOTE = re.compile(r"url\s*=\s*\S*[:/]([\w.-]+)/([\w.-]+?)(?:\.git)?\s*$", re.MULTILINE)
 
@@ -31,7 +32,9 @@ def by_name(root: Path) -> dict[str, tuple[PurePosixPath, ...]]:
     """Return the Dockerfiles of a repository by the names that their folder and file name give them."""
     found: dict[str, tuple[PurePosixPath, ...]] = {}
     for file in files(root).dockerfiles:
-        for name in {file.parent.name, *file.name.lower().split(".")} - COMMON:
+        # `redis/7.2/Dockerfile` is an image redis:7.2
+        folder = file.parent.parent if VERSION.fullmatch(file.parent.name) else file.parent
+        for name in {file.parent.name, folder.name, *file.name.lower().split(".")} - COMMON:
             found[name] = (*found.get(name, ()), file)
     return found
 

@@ -19,7 +19,7 @@ from hardener import (
 )
 from hardener.edit import Edit
 from hardener.listening import PORT, decides
-from hardener.port_facts import WAY_OUT, Stuck, Uses, listed
+from hardener.port_facts import WAY_OUT, Stuck, Uses
 from hardener.server_arguments import port_tokens, server_commands, start_of
 
 if TYPE_CHECKING:
@@ -86,7 +86,8 @@ def outside_edits(project: Project, facts: StageFacts, uses: Uses, new: int, ins
         if (PurePosixPath(file), int(at_line)) not in moved and PurePosixPath(file) not in explained:
             left.append(where)
     if left:
-        reason = f"{listed(dict.fromkeys(left))} reaches it on port {port}"
+        reach = "reach" if len(set(left)) > 1 else "reaches"
+        reason = f"{', '.join(dict.fromkeys(left))} {reach} it on port {port}"
         return Stuck(line, reason, "move that together with the image, by hand")
     return edits
 

@@ -18,11 +18,12 @@ WAY_OUT = "make it listen on {} by hand, then run harden again"
 
 
 class Stuck(NamedTuple):
-    """Why a port cannot move: 1-based line in the Dockerfile, reason and way out."""
+    """Why a port cannot move: 1-based line in the Dockerfile, reason and way out, and what is known of its uses."""
 
     line: int
     reason: str
     way_out: str
+    uses: Uses | None = None
 
 
 class Move(NamedTuple):

@@ -6,12 +6,14 @@ Nothing moves unless the place that binds the port was found and moves with it: 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from hardener import (
     compose_ports,
     image_runs,
     kubernetes_ports,
+    own_sources,
     program_sources,
     references,
     run_lines,
@@ -31,10 +33,15 @@ if TYPE_CHECKING:
 
 
 def stuck(project: Project, facts: StageFacts, settings: Settings) -> Stuck | None:
-    """Return why the first privileged port of a stage cannot move, ``None`` if all can or there is none."""
+    """Return why the first privileged port of a stage cannot move, and every place of it; ``None`` if all can."""
     for _, result in moves(project, facts, settings):
         if isinstance(result, Stuck):
-            return result
+            from hardener import port_places  # noqa: PLC0415  only where a person has to find them
+
+            found = port_places.places(project, facts, result.uses) if result.uses is not None else []
+            known = f"{result.reason} {project.dockerfile_path}:{result.line}"
+            named = ", ".join(one for one in found if not re.search(rf"{re.escape(one)}(?!\d)", known))
+            return result._replace(reason=f"{result.reason}; it is named in {named}" if named else result.reason)
     return None
 
 
@@ -62,12 +69,13 @@ def moves(project: Project, facts: StageFacts, settings: Settings) -> Iterator[t
     for port in sorted(lines):
         own = tuple(one for one in stated if one.port == port)
         edits = tuple(edit for number, edit, _ in decided if number == port)
-        result = move(project, facts, settings, Uses(port, lines[port], own, edits, served, where.get(port)))
+        uses = Uses(port, lines[port], own, edits, served, where.get(port))
+        result = move(project, facts, settings, uses)
         if isinstance(result, Move) and result.new in taken:
             reason = f"port {result.new}, where {port} would go, is where another goes"
             result = Stuck(lines[port], reason, f"choose another with --port {port}=NEW")
         taken.add(settings.new_port(port))
-        yield port, result
+        yield port, result._replace(uses=uses) if isinstance(result, Stuck) else result
 
 
 def never_opened(project: Project, facts: StageFacts, port: int) -> bool:
@@ -106,7 +114,7 @@ def move(project: Project, facts: StageFacts, settings: Settings, uses: Uses) ->
     if blocking:
         reason = f"port {port} needs root outside Docker's own networks, and {blocking} may decide it elsewhere"
         return Stuck(line, reason, way_out)
-    in_sources = shared_sources.obstacle(project, facts, uses.decided)
+    in_sources = shared_sources.obstacle(project, facts, uses.decided) or own_sources.obstacle(project, facts, port)
     if in_sources is not None:
         return Stuck(line, f"port {port} needs root outside Docker's own networks, but {in_sources}", way_out)
     if any(one.span is None for one in uses.stated):

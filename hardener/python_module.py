@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import codecs
+import re
 import warnings
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -29,7 +30,13 @@ BINDERS = frozenset(
     ("HTTPServer", "ThreadingHTTPServer", "TCPServer", "ThreadingTCPServer", "WSGIServer", "bind", "SimpleXMLRPCServer")
 )
 # Where the port is a plain second argument: Flask's `app.run("0.0.0.0", 80)`, wsgiref's make_server.
-POSITIONAL = frozenset(("run", "make_server", "serve_forever", "run_simple", "create_server", "TCPSite"))
+POSITIONAL = frozenset(
+    ("run", "make_server", "serve_forever", "run_simple", "create_server", "start_server", "TCPSite")
+)
+# Where it is the first one: Twisted's reactor. Tornado's `app.listen(80)` is a socket's backlog in other programs.
+# https://docs.twisted.org/en/stable/api/twisted.internet.interfaces.IReactorTCP.html#listenTCP
+# https://www.tornadoweb.org/en/stable/web.html#tornado.web.Application.listen
+FIRST = frozenset(("listenTCP", "listenSSL"))
 HOSTS = frozenset(("", "0.0.0.0", "127.0.0.1", "localhost", "::"))  # noqa: S104  what is looked for
 
 
@@ -196,11 +203,27 @@ class Module:
             if port is None and name in POSITIONAL:
                 hosts = [i for i, one in enumerate(plain[:2]) if text_of(one) in HOSTS]
                 port = plain[hosts[0] + 1] if hosts and len(plain) > hosts[0] + 1 else None
-            if port is None and name in BINDERS and plain and isinstance(plain[0], cst.Tuple):
-                elements = plain[0].elements
-                port = elements[1].value if len(elements) == 2 else None
+            if port is None and plain and (name in FIRST or (name in ("listen", "bind") and self.is_tornado)):
+                port = plain[0] if not isinstance(plain[0], cst.Tuple) else None
+            if port is None and name in BINDERS and plain:
+                address = self.tuple_of(plain[0])
+                port = address.elements[1].value if address is not None and len(address.elements) == 2 else None
             if port is not None:
                 yield node, port
+
+    @cached_property
+    def is_tornado(self) -> bool:
+        """Whether the file imports Tornado's servers and no sockets, whose ``listen`` takes a backlog."""
+        return re.search(rb"(?m)^\s*(?:import|from)\s+tornado\b", self.data) is not None and not re.search(
+            rb"(?m)^\s*(?:import|from)\s+socket\b", self.data
+        )
+
+    def tuple_of(self, node: cst.BaseExpression) -> cst.Tuple | None:
+        """Return an address as it is written in a call, or in the one assignment of the name that stands there."""
+        if isinstance(node, cst.Name):
+            values = [value for _, value in self.assignments(node.value)]
+            node = values[0] if len(values) == 1 else node
+        return node if isinstance(node, cst.Tuple) else None
 
     def listens(self, call: cst.Call) -> bool:
         """Whether a call is one that listens."""

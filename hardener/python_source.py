@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import libcst
 
 from hardener import python_program
-from hardener.python_module import BINDERS, LISTENERS, POSITIONAL, Module
+from hardener.python_module import BINDERS, FIRST, LISTENERS, POSITIONAL, Module
 from hardener.python_values import Reader
 from hardener.source_reading import Reading
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hardener.project import Project
 
 MAY_LISTEN = re.compile(
-    b"(?:" + b"|".join(sorted(one.encode() for one in LISTENERS | BINDERS | POSITIONAL)) + rb")\s*\("
+    b"(?:" + b"|".join(sorted(one.encode() for one in LISTENERS | BINDERS | POSITIONAL | FIRST)) + rb")\s*\("
 )
 ERRORS = (libcst.ParserSyntaxError, SyntaxError, ValueError, LookupError, RecursionError, MemoryError)
 

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from hardener import compose, context, repository_files
+from hardener import compose, context, deploy_ports, repository_files
 from hardener.discovery import find_dockerfiles
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ SOURCE = (
 CALLERS = (
     ".yml", ".yaml", ".sh", ".mk", ".conf", ".template", ".tf", ".json", ".toml", ".cfg", ".ini", ".vcl",
     ".env", ".env.example", ".env.sample", ".env.production", ".env.development", ".env.local",
+    ".hcl", ".nomad", ".bicep", ".ps1", ".j2", ".tmpl", ".vhost", ".caddyfile",
 )  # fmt: skip
 CALLER_NAMES = (
     "Makefile",
@@ -46,6 +47,7 @@ CALLER_NAMES = (
     "Jenkinsfile",
     "Procfile",
     "Caddyfile",
+    "Tiltfile",
     "default",
 )
 # Where scripts have no ending.
@@ -69,7 +71,7 @@ def files_below(folder: Path) -> tuple[Path, ...]:
         folders[:] = sorted(name for name in folders if name not in SKIPPED)
         for name in sorted(names):
             is_script = has_scripts and "." not in name
-            if name.endswith(SOURCE + CALLERS) or name in CALLER_NAMES or is_script:
+            if name.endswith(SOURCE + CALLERS) or name in CALLER_NAMES or is_script or name.startswith("Caddyfile"):
                 found.append(Path(top) / name)
         if len(found) > MAXIMUM_FILES or count > MAXIMUM_FOLDERS:
             break
@@ -114,9 +116,6 @@ def outside_uses(project: Project, port: int) -> Iterator[tuple[PurePosixPath, i
     """
     if project.root is None:
         return
-    manifest = re.compile(
-        rf"\b[cC]ontainerPort[\"']?:\s*[\"']?{port}\b|\btargetPort:\s*[\"']?{port}\b|\binternal_port\s*=\s*{port}\b"
-    )
     named = folder_pattern(project, port)
     close = tuple(f"{folder}/" for folder in close_folders(project))
     for file in files_below(search_root(project)):
@@ -127,11 +126,13 @@ def outside_uses(project: Project, port: int) -> Iterator[tuple[PurePosixPath, i
         if data is None or len(data) > MAXIMUM_SIZE:
             continue
         text = data.decode("utf-8", "replace")
-        found = list(named.finditer(text)) if named is not None and not in_other_project(project, name) else []
+        found: list[int] = []
+        if named is not None and not in_other_project(project, name):
+            found += (match.start() for match in named.finditer(text))
         if str(file).startswith(close) or speaks_of(project, text):
-            found += manifest.finditer(text)
-        for match in found:
-            yield name, text.count("\n", 0, match.start()) + 1
+            found += deploy_ports.offsets(project, name, text, port)
+        for offset in found:
+            yield name, text.count("\n", 0, offset) + 1
 
 
 def in_other_project(project: Project, file: PurePosixPath) -> bool:

@@ -6,6 +6,8 @@ import difflib
 from typing import TYPE_CHECKING
 
 from hardener.outcome import Outcome
+from hardener.settings import Settings
+from hardener.stages import stage_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,9 +65,17 @@ def summary(result: Result, name: str) -> Iterator[str]:
 
 
 def details(result: Result, name: str) -> Iterator[str]:
-    """Yield one line for each finding: where, which fixer, why."""
+    """Yield one line for each finding: where, which fixer, why; and where the ports of what is left alone are named."""
     for finding in result.findings:
         yield f"{name}:{finding.line}: {finding.fixer}: {finding.reason}"
+    left = [stage for stage in result.stages if stage.verdict.outcome is Outcome.MANUAL]
+    if left:
+        from hardener import port_places  # noqa: PLC0415  only where somebody asks for it
+
+        for stage in left:
+            facts = stage_facts(result.before.dockerfile, stage.index)
+            for text in port_places.left(result.before, facts, Settings(), stage.verdict.reason):
+                yield f"{name}:{stage.verdict.line}: {text}"
 
 
 def data_steps(result: Result) -> Iterator[str]:

@@ -341,6 +341,9 @@ def follow_one(image: Image, found: Configuration, path: str, line: int, depth: 
     except Unknown as error:
         number = error.line + (image.project.dockerfile.line_of(file.offset) - 1 if file.offset else 0)
         raise Unknown(file.line, f"{file.path}:{number}: {error.reason}") from error
+    changes = [one for listen in (*reading.listens, *reading.hosts) for one in listen.changes]
+    if file.inline and any(b"\n" in one.text or b"'" in one.text for one in (*changes, *reading.changes)):
+        raise Unknown(file.line, f"{path} is written by a RUN, where it cannot be changed")
     found = found._replace(read=(*found.read, Read(path, file, reading)))
     return follow(image, found, reading.includes, file.line, depth + 1)
 

@@ -52,6 +52,8 @@ class ImageFile(NamedTuple):
     """The value of ``--chown``."""
     added: bytes = b""
     """What RUN steps append to it."""
+    inline: bool = False
+    """Whether it stands in one line of a RUN, where no line end may come in."""
 
 
 Files = dict[str, ImageFile]
@@ -251,6 +253,9 @@ def run(project: Project, facts: StageFacts, step: Step, scope: Scope, files: Fi
                     del files[one]
         elif name in ("mv", "cp", "ln") and moved(project, facts, command, (scope, files), line):
             continue
+        elif len(paths) == 1 and (span := server_changes.verbatim(project.dockerfile.data, command)) is not None:
+            data = project.dockerfile.data[span.start : span.stop]
+            files[paths[0]] = ImageFile(line, project.dockerfile_path, span.start, data, inline=True)
         elif scope.sensitive and name == "sed" and (changes := server_changes.substitutions(command)) is not None:
             substitute(files, scope, paths, line, changes)
         elif scope.sensitive and len(paths) == 1 and (text_added := server_changes.printed(command)) is not None:

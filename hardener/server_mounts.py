@@ -37,8 +37,9 @@ def overlays(project: Project, server: Server, files: Files, line: int) -> tuple
             target = target.rstrip("/") or "/"
             where = f"{service.file}:{service.line}"
             logs = server.log_folder if server.same_workers else ""
-            if touches(target, (*server.own, server.scripts, logs)) and (
-                compose_needs.is_bind(source) or below(target, (server.scripts,))
+            scripts = (server.scripts,) if server.scripts else ()
+            if touches(target, (*server.own, *scripts, logs)) and (
+                compose_needs.is_bind(source) or below(target, scripts)
             ):
                 raise Unknown(line, f"{where}: Compose mounts {target} over what the server needs")
             if not touches(target, server.folders):

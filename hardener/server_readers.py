@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hardener import apache_configuration, fpm_configuration, nginx_configuration, tomcat_configuration
+from hardener import (
+    apache_configuration,
+    caddy_configuration,
+    fpm_configuration,
+    haproxy_configuration,
+    nginx_configuration,
+    tomcat_configuration,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,4 +24,6 @@ READERS: dict[str, Callable[[bytes], Reading]] = {
     "httpd": apache_configuration.read_httpd,
     "php-fpm": fpm_configuration.read,
     "tomcat": tomcat_configuration.read,
+    "caddy": caddy_configuration.read,
+    "haproxy": haproxy_configuration.read,
 }

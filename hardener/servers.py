@@ -104,6 +104,8 @@ class Server:
     """What a check of the configuration during the build (``nginx -t``) leaves behind as root's."""
     own_pid: str = ""
     """Regular expression of what looks for the pid file at its old place: such a Dockerfile is not understood."""
+    is_proxy: bool = False
+    """Whether its configuration is all that it serves: an image with one is no base image."""
     same_workers: bool = False
     """Whether the image's own workers are that account already: then what they read and write stays as it was, and
     only what the first process did as root is a question."""
@@ -167,8 +169,10 @@ def shipped_file(table: Mapping[str, Any]) -> Shipped:
 def server_of(facts: StageFacts) -> Server | None:
     """Return the kind of server that a stage's base image is, ``None`` for any other image."""
     image = facts.image
-    if image is None or image.outcome in ("already", "drops") or not facts.reference:
+    if image is None or image.outcome == "drops" or not facts.reference:
         return None
+    if image.outcome == "already" and not facts.runs_as_root:
+        return None  # nobody took root back
     if image.inherited is not None:
         return None  # what another Dockerfile did to its configuration is not in these steps
     reference = ImageReference.parse(facts.reference)

@@ -171,7 +171,7 @@ def server_settings(project: Project, facts: StageFacts, command: Command) -> Re
         given = given or ["gunicorn.conf.py"]
         pattern, other = GUNICORN, GUNICORN_BIND
     else:
-        return found
+        return settings_files(project, facts, (name, *words), folder)
     for one in given:
         origin = context.origin(project, facts, absolute(one.removeprefix("file:"), folder))
         if origin is None or origin.path is None or origin.data is None:
@@ -182,6 +182,23 @@ def server_settings(project: Project, facts: StageFacts, command: Command) -> Re
         unclear = other.search(origin.data) if other is not None and not matches else None
         if unclear is not None:
             found.unclear[place(origin.path, origin.data, unclear.start())] = None
+    return found
+
+
+def settings_files(project: Project, facts: StageFacts, words: tuple[str, ...], folder: str) -> Reading:
+    """Return what the settings files of the ``[[settings]]`` in ``ports.toml`` say, for the words of one command."""
+    found = Reading()
+    for table in server_arguments.knowledge()["settings"]:
+        given = {word.partition("=")[0] for word in words}
+        if not any(word.rpartition("/")[2] in table["names"] for word in words[:3]) or given & {*table["without"]}:
+            continue
+        key = next((one for one in table["keys"] if one in words), table["keys"][0])
+        pattern = re.compile(table["pattern"].replace("{key}", key).encode())
+        for name in table["files"]:
+            origin = context.origin(project, facts, absolute(name, folder))
+            if origin is not None and origin.path is not None and origin.data is not None:
+                for match in pattern.finditer(origin.data):
+                    found.literals[Literal(int(match["port"]), origin.path, Span(*match.span("port")))] = None
     return found
 
 

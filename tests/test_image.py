@@ -154,7 +154,7 @@ def test_what_is_not_known_is_none(reference: str) -> None:
         ("nginxinc/nginx-unprivileged:alpine", "alpine", "already"),
         ("httpd:2.4", "debian", "server"),
         ("caddy:2-builder", "alpine", "plain"),
-        ("haproxy:2.3", "unknown", "server"),
+        ("haproxy:2.3", "debian", "server"),
         ("haproxy:3.0-alpine", "alpine", "already"),
         ("tomcat:9-jdk17-corretto", "shell", "root"),
         ("postgres:16-alpine", "alpine", "drops"),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hardener import port_permission, ports
+from hardener import own_sources, port_permission, ports
 from hardener.edit import Finding
 from hardener.placement import switched_stages
-from hardener.port_facts import Move
+from hardener.port_facts import Move, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,3 +51,10 @@ def move_port(project: Project, settings: Settings) -> Iterator[Finding]:
                     f"port {port} needs root outside Docker's own networks; it becomes {result.new}",
                     edits,
                 )
+                shown = own_sources.shown(project, facts, port)
+                if shown:
+                    reason = (
+                        f"{listed(shown)} may show the port that the program listens on to its clients: it is "
+                        f"{result.new} now, whatever is published"
+                    )
+                    yield Finding("move_port", project.dockerfile_path, result.line, reason)
