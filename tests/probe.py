@@ -9,6 +9,7 @@ Every folder of fixtures/projects holds a project as people write them (`before/
     path, body  a GET request, and a text its answer contains (status 200)
     env         variables of `docker run`;  `volumes`: folders that get a fresh named volume
     healthy     true: the HEALTHCHECK must pass;  target, also_build: the stages to run, and to build besides
+    grows       bytes by which the image may grow, besides 1 %: a program is written again without its file capability
     options     of the hardener, besides --in-place;  `starts_as_root`: true where an entrypoint drops root
     old_data    true: the old image writes the volumes first (with Compose, if it has one); then the commands that the
                 hardener prints, then the new image, restarted and made anew: it reads the old data and writes more
@@ -70,6 +71,7 @@ class Project:
     options: tuple[str, ...] = ()
     starts_as_root: bool = False
     old_data: bool = False
+    grows: int = 1_000_000
     write: Write | None = None
     compose: Compose | None = None
     stack: Stack | None = None

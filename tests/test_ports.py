@@ -262,14 +262,3 @@ def test_a_dockerfile_that_calls_another_image_gets_both_changes(count, tmp_path
     assert b"URL=http://web:8080" in last["api/Dockerfile"]
     assert b"USER 5000:5000" in last["api/Dockerfile"]
     assert b"EXPOSE 8080" in last["web/Dockerfile"]
-
-
-def test_grammars_are_loaded_only_for_programs_that_need_them(tmp_path) -> None:
-    project(tmp_path, 'EXPOSE 8000\nCMD ["python", "app.py"]\n')
-    code = (
-        "import sys; from pathlib import Path; from hardener import harden_paths\n"
-        "list(harden_paths([Path(sys.argv[1])]))\n"
-        "print([name for name in ('libcst', 'tree_sitter_go', 'tree_sitter_typescript') if name in sys.modules])"
-    )
-    run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "[]"

@@ -368,3 +368,43 @@ ENV HTTPD_VERSION=2.4.66
 STOPSIGNAL SIGWINCH
 EXPOSE 80
 CMD ["httpd-foreground"]
+
+# Debian's Caddy laid out as the official image: BusyBox's user tools, root-owned folders, the file capability.
+FROM debian AS caddy
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends caddy libcap2-bin >/dev/null && rm -rf /var/lib/apt/lists/* \
+ && (userdel caddy || true) && rm -rf /etc/caddy/* /usr/share/caddy && mkdir -p /config/caddy /data/caddy /usr/share/caddy \
+ && echo 'Your web server is working' >/usr/share/caddy/index.html && setcap cap_net_bind_service=+ep /usr/bin/caddy
+COPY --from=busybox-build --chmod=755 /src/busybox /bin/busybox
+COPY --from=alpine-root /sbin/apk /sbin/apk
+COPY --from=alpine-root /etc/os-release /etc/os-release
+RUN ["/bin/busybox", "ash", "-ec", "cd /usr/sbin; rm -f useradd groupadd usermod groupmod userdel groupdel adduser addgroup deluser delgroup; for tool in adduser addgroup deluser delgroup; do ln -s /bin/busybox $tool; done; for tool in wget nc; do ln -sf /bin/busybox /usr/bin/$tool; done; ln -sf busybox /bin/sh; rm -f /bin/bash /usr/bin/apt /usr/bin/apt-get"]
+COPY <<-"X" /etc/caddy/Caddyfile
+	# To use your own domain name, replace ":80" below with it.
+
+	:80 {
+		root * /usr/share/caddy
+		file_server
+	}
+X
+ENV CADDY_VERSION=v2.6.2 XDG_CONFIG_HOME=/config XDG_DATA_HOME=/data
+WORKDIR /srv
+EXPOSE 80 443 443/udp 2019
+CMD ["caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"]
+
+# Debian's HAProxy laid out as the official image since 2.4: user haproxy 99, nothing configured.
+FROM debian AS haproxy
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends haproxy >/dev/null && rm -rf /var/lib/apt/lists/* /etc/haproxy \
+ && groupmod --gid 99 haproxy && usermod --uid 99 --gid 99 haproxy && mkdir -p /usr/local/etc/haproxy \
+ && chown haproxy:haproxy /var/lib/haproxy && ln -s /usr/sbin/haproxy /usr/local/sbin/haproxy
+COPY --chmod=755 <<-"X" /usr/local/bin/docker-entrypoint.sh
+	#!/bin/sh
+	set -e
+	if [ "${1#-}" != "$1" ]; then set -- haproxy "$@"; fi
+	if [ "$1" = haproxy ]; then shift; set -- haproxy -W -db "$@"; fi
+	exec "$@"
+X
+ENV HAPROXY_VERSION=2.9.0
+STOPSIGNAL SIGUSR1
+ENTRYPOINT ["docker-entrypoint.sh"]
+USER haproxy
+CMD ["haproxy", "-f", "/usr/local/etc/haproxy/haproxy.cfg"]

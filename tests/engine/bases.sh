@@ -29,6 +29,8 @@ targets=(
   "jdk eclipse-temurin:17-jdk eclipse-temurin:17"
   "node-alpine node:20-alpine"
   "golang-alpine golang:1.22-alpine"
+  "caddy caddy:2"
+  "haproxy haproxy:2.9"
 )
 
 certificates=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}

@@ -1,0 +1,66 @@
+"""What a project does not need is not imported: LibCST for one without Python to change, grammars for one without their language."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FILES = {
+    "node": {
+        "Dockerfile": 'FROM node:20\nWORKDIR /app\nCOPY . .\nEXPOSE 80\nCMD ["node", "server.js"]\n',
+        "server.js": "require('http').createServer(() => 0).listen(80);\n",
+        "tool.py": "print(80)\n",
+    },
+    "python-command": {
+        "Dockerfile": 'FROM python:3.12\nCOPY . .\nEXPOSE 80\nCMD ["uvicorn", "app:app", "--port", "80"]\n',
+        "app.py": "app = None\n",
+    },
+    "python-high": {
+        "Dockerfile": 'FROM python:3.12\nCOPY . .\nEXPOSE 8000\nCMD ["python", "app.py"]\n',
+        "app.py": "import app2\napp2.run(port=8000)\n",
+    },
+    "python-source": {
+        "Dockerfile": 'FROM python:3.12\nCOPY . .\nEXPOSE 80\nCMD ["python", "app.py"]\n',
+        "app.py": "from flask import Flask\nFlask('app').run(port=80)\n",
+    },
+    "nginx": {
+        "Dockerfile": "FROM nginx:1.27\nCOPY site /usr/share/nginx/html\nEXPOSE 80\n",
+        "site/index.html": "80\n",
+    },
+    "go": {
+        "Dockerfile": "FROM golang:1.22\nWORKDIR /src\nCOPY . .\nRUN go build -o /web .\nEXPOSE 80\nCMD ['/web']\n".replace("'", '"'),
+        "go.mod": "module web\n",
+        "main.go": 'package main\n\nimport "net/http"\n\nfunc main() { http.ListenAndServe(":80", nil) }\n',
+    },
+}  # fmt: skip
+NEEDED = {
+    "node": {"tree_sitter_typescript"},
+    "python-command": set(),
+    "python-high": set(),
+    "python-source": {"libcst"},
+    "nginx": set(),
+    "go": {"tree_sitter_go"},
+}
+WATCHED = ("libcst", "tree_sitter_typescript", "tree_sitter_javascript", "tree_sitter_go", "yaml", "unidiff")
+PROGRAM = """
+import sys
+from pathlib import Path
+from hardener.bulk import Hardened, harden_paths
+results = list(harden_paths([Path(sys.argv[1])]))
+assert all(isinstance(one, Hardened) and one.result.changed for one in results), results
+print(*(name for name in sys.argv[2:] if name in sys.modules))
+"""
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_only_what_a_project_needs_is_imported(kind: str, tmp_path: Path) -> None:
+    for name, text in FILES[kind].items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path), *WATCHED]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert set(done.stdout.split()) == NEEDED[kind]
