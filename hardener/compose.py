@@ -72,6 +72,16 @@ def services(project: Project) -> tuple[Service, ...]:
                 wanted[one.file, one.name] = [Link(one.file, one.name, None, certain=True)]
             elif runs(one, project) or project.dockerfile_path in named(project.root, one.image, one.file):
                 wanted[one.file, one.name] = [Link(one.file, one.name, None, certain=False)]
+    for one in entries(project.root):
+        # What adds to such a service in another file of its folder, where it has no image of its own.
+        if not (one.image or one.build or one.extends or (one.file, one.name) in wanted):
+            beside = [
+                link
+                for (file, name), group in wanted.items()
+                for link in group
+                if name == one.name and file.parent == one.file.parent
+            ]
+            wanted |= {(one.file, one.name): beside} if beside else {}
     bases = {without_tag(stage.base) for stage in project.dockerfile.stages} if wanted else set()
     found: list[Service] = []
     for file in dict.fromkeys(file for file, _ in wanted):

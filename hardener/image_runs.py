@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hardener.compose_links import without_tag
 from hardener.manifest_ports import manifest_ports
-from hardener.own_images import COMMON, is_own, named
+from hardener.own_images import COMMON, is_own, may_be, named
 from hardener.repository_files import READMES, contents, files
 
 if TYPE_CHECKING:
@@ -158,6 +158,19 @@ def all_reached(project: Project, facts: StageFacts, port: int) -> Iterator[str]
     """
     stated = (where for number, where in stated_ports(project, facts) if number == port)
     yield from (where for where in stated if not is_prose(PurePosixPath(where.partition(":")[0])))
+    if project.root is None or facts.stage.index != len(project.dockerfile.stages) - 1:
+        return
+    for one in manifest_ports(project.root):
+        if one.port == port and may_be(project.root, one.image, one.file, project.dockerfile_path):
+            yield f"{one.file}:{one.line}"
+    from hardener import compose, compose_ports  # noqa: PLC0415  they ask this module's users
+
+    for service in compose.all_services(project):
+        name = without_tag(str(service.values.get("image") or ""))
+        if service.values.get("build") or port not in compose_ports.stated(service):
+            continue
+        if may_be(project.root, name, service.file, project.dockerfile_path):
+            yield f"{service.file}:{service.line}"
 
 
 def is_prose(file: PurePosixPath) -> bool:

@@ -10,11 +10,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hardener.compose_links import without_tag
-from hardener.repository_files import contents
+from hardener.repository_files import content, contents, files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path, PurePosixPath
+
+
+PORT = re.compile(rb"(?:containerPort|targetPort|port)[\"']?:\s*[\"']?\d{1,3}\b")
 
 
 class Stated(NamedTuple):
@@ -31,20 +34,41 @@ def manifest_ports(root: Path) -> tuple[Stated, ...]:
     """Return the container ports below 1024 of the repository's Kubernetes manifests that are plain YAML."""
     found: list[Stated] = []
     for file, data in contents(root).manifests:
-        if not re.search(rb"(?:containerPort|targetPort)[\"']?:\s*[\"']?\d{1,3}\b", data):
+        there = [(file, data), *services_beside(root, file)]
+        if not any(PORT.search(text) for _, text in there):
             continue
         pods = [pod for document in documents(data) for pod in pods_in(document)]
+        services = [(selector, port, other) for other, text in there for selector, port in services_in(text)]
         for labels, pod in pods:
-            targets = [port for selector, port in services_in(data) if selector.items() <= labels.items()]
+            targets = [port for selector, port, _ in services if selector.items() <= labels.items()]
             for container in items(pod.get("containers")):
                 ports = [one.get("containerPort") for one in items(container.get("ports"))]
                 ports = ports or (targets if len(items(pod.get("containers"))) == 1 else [])
                 for port in ports:
                     if isinstance(port, int) and 0 < port < 1024:
-                        match = re.search(rb"(?:containerPort|targetPort)[\"']?:\s*[\"']?%d\b" % port, data)
-                        line = data.count(b"\n", 0, match.start() if match is not None else 0) + 1
-                        found.append(Stated(file, line, without_tag(str(container.get("image") or "")), port))
+                        place = next((one for one in places(there, port)), (file, 1))
+                        found.append(Stated(*place, without_tag(str(container.get("image") or "")), port))
     return tuple(found)
+
+
+def services_beside(root: Path, file: PurePosixPath) -> list[tuple[PurePosixPath, bytes]]:
+    """Return path and content of the other files in a manifest's folder that have a Service."""
+    beside = (one for one in files(root).yaml if one.parent == file.parent and one != file)
+    read = ((one, content(root / one)) for one in beside)
+    return [(one, data) for one, data in read if b"Service" in data and b"selector:" in data]
+
+
+def places(there: list[tuple[PurePosixPath, bytes]], port: int) -> Iterator[tuple[PurePosixPath, int]]:
+    """Yield file and line (1-based) of what states a port: the container itself first, then Services."""
+    for pattern in (
+        rb"containerPort[\"']?:\s*[\"']?%d\b",
+        rb"targetPort[\"']?:\s*[\"']?%d\b",
+        rb"\bport[\"']?:\s*%d\b",
+    ):
+        for file, data in there:
+            match = re.search(pattern % port, data)
+            if match is not None:
+                yield file, data.count(b"\n", 0, match.start()) + 1
 
 
 def services_in(data: bytes) -> Iterator[tuple[dict[str, Any], Any]]:

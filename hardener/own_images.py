@@ -22,6 +22,9 @@ COMMON = frozenset(
         "dev", "development", "local", "prod", "production", "test", "base", "main", "compose", "alpine", "debian",
     )
 )  # fmt: skip
+# Words in the names of images of any project.
+EVERYWHERE = frozenset(("web", "api", "server", "service", "frontend", "backend", "client", "site", "nginx", "python"))
+LONG_NAME = 6
 VERSION = re.compile(r"v?\d[\w.-]*")
 IMAGE = re.compile(rb"^[ \t-]*image:[ \t]*[\"']?([\w./:@-]+)", re.MULTILINE)
 REMOTE = re.compile(r"url\s*=\s*\S*[:/]([\w.-]+)/([\w.-]+?)(?:\.git)?\s*$", re.MULTILINE)
@@ -52,7 +55,7 @@ def named(root: Path, name: str, seen_from: PurePosixPath) -> frozenset[PurePosi
     if stated:
         return stated
     namespace, _, last = name.rpartition("/")
-    if not is_own(root, namespace):
+    if not is_own(root, namespace) and not is_called_after(root, last):
         return frozenset()
     ends = [last, *(last[match.end() :] for match in re.finditer(r"[-_]", last))]
     found = next((by_name(root)[end] for end in ends if end in by_name(root)), ())
@@ -100,6 +103,46 @@ def repository_name(root: Path) -> str:
     """Return the name (lower case) of the repository at its Git remote, else that of its folder."""
     match = REMOTE.search(content(root / ".git" / "config").decode("utf-8", "replace"))
     return (match[2] if match is not None else root.name).lower()
+
+
+def is_called_after(root: Path, last: str) -> bool:
+    """Whether the last part of an image's name begins with the repository's: ``somebody/webshop-frontend``."""
+    name = repository_name(root)
+    return len(name) >= LONG_NAME and re.match(rf"{re.escape(name)}[-_.]", last.lower()) is not None
+
+
+def words(name: str) -> set[str]:
+    """Return the words of a name (lower case) that tell one project from another."""
+    return {one for one in re.split(r"[^a-z0-9]+", name.lower()) if len(one) > 2} - COMMON - EVERYWHERE
+
+
+@lru_cache(maxsize=16)
+def unclaimed(root: Path) -> frozenset[PurePosixPath]:
+    """Return the Dockerfiles that no Compose service builds, and no image of a service or manifest is called like."""
+    claimed = {file for one in entries(root) if one.build for file in (built(root, one.file.parent, one.build),)}
+    for file, image_of in used_images(root):
+        claimed |= named(root, image_of, file)
+    return frozenset({*files(root).dockerfiles} - claimed)
+
+
+@lru_cache(maxsize=16)
+def used_images(root: Path) -> tuple[tuple[PurePosixPath, str], ...]:
+    """Return file and image (no tag) of every service that builds nothing, and of every Kubernetes manifest."""
+    found = [(one.file, one.image) for one in entries(root) if one.image and not one.build]
+    for file, data in contents(root).manifests:
+        found += [(file, without_tag(match[1].decode("utf-8", "replace"))) for match in IMAGE.finditer(data)]
+    return tuple(dict.fromkeys(found))
+
+
+def may_be(root: Path, name: str, seen_from: PurePosixPath, dockerfile: PurePosixPath) -> bool:
+    """Whether an image that nothing accounts for may be built from a Dockerfile that nothing speaks of.
+
+    Both are left over, and the image has a word of the repository's name or of the Dockerfile's folder in its own.
+    """
+    if not name or image.lookup(name) is not None or named(root, name, seen_from) or dockerfile not in unclaimed(root):
+        return False
+    own = words(repository_name(root)) | words(dockerfile.parent.name)
+    return bool(words(name.rpartition("/")[2]) & own)
 
 
 def shared(one: PurePosixPath, other: PurePosixPath) -> int:
