@@ -25,6 +25,7 @@ LANGUAGE_INSTALLERS = frozenset(
     ("pip", "npm", "gem", "go", "cargo", "composer", "yarn", "pnpm", "pipx", "uv", "python", "poetry", "bundle")
 )
 # Of the runtimes, those that only lead to something else.
+SHELLS = frozenset((*POSIX_SHELLS, "zsh", "fish"))
 HELPERS = frozenset((*POSIX_SHELLS, "zsh", "busybox", "env", "exec", "wait", "trap", "curl", "wget", "sleep", "make"))
 PROGRAM_FOLDERS = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
 # Programs, start scripts and PHP's settings: what a base image has too.
@@ -167,11 +168,11 @@ def is_copied_program(project: Project, facts: StageFacts, command: Command) -> 
 
 
 def is_bare_runtime(facts: StageFacts) -> bool:
-    """Whether the image starts an interpreter or a shell with nothing to run, and holds nothing of a project."""
-    if copies_application(facts):
-        return False
+    """Whether the image starts an interpreter with nothing to run and holds nothing of a project, or just a shell."""
     commands = [one for one in started(facts) or () if not SCRIPT_NAME.search(f"/{one.name}")]
-    return bool(commands) and all(is_bare(one) for one in commands)
+    if not commands or not all(is_bare(one) for one in commands):
+        return False
+    return not copies_application(facts) or all(shell.program(one.name) in SHELLS for one in commands)
 
 
 def is_bare(command: Command) -> bool:

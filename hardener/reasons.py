@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hardener import (
     base_reasons,
+    compose,
     compose_needs,
     documented_runs,
     fly,
@@ -25,6 +26,7 @@ from hardener import (
     root_moves,
     server_reasons,
     server_start,
+    shell,
     start_scripts,
     unpacked,
 )
@@ -135,10 +137,32 @@ def brings_docker_client(project: Project, facts: StageFacts, settings: Settings
     return None
 
 
+def sets_up_service(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
+    """The build starts a service to set it up; whoever uses the image starts it again, as root."""
+    for step, command in facts.run_commands:
+        words = [one.text or "" for one in command.arguments]
+        name = shell.program(command.name)
+        if name == "service" and "start" in words[1:]:
+            name = words[0]
+        elif not (command.name.startswith("/etc/init.d/") and "start" in words[:1]):
+            continue
+        return manual(
+            step.instruction.line,
+            f"the build starts {name} to set it up, which is started again as root where the image is used",
+            "start that service in an image of its own",
+        )
+    return None
+
+
+def compose_commands(project: Project, facts: StageFacts) -> bool:
+    """Whether a Compose service gives the image its start command."""
+    return any(one.values.get("command") for one in compose.services_of(project, facts.stage))
+
+
 def starts_foreign_program(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
     """It starts a service of the system's with paths of its own, or a tool for files that people mount."""
     line = (facts.entrypoint or facts.command or facts.steps[0]).instruction.line if facts.steps else 1
-    if provenance.is_bare_runtime(facts):
+    if provenance.is_bare_runtime(facts) and not compose_commands(project, facts):
         return manual(
             line, "it starts an interpreter with nothing to run: a base or tool image", "add USER where it is used"
         )
@@ -303,6 +327,7 @@ QUESTIONS = (
     start_needs_root,
     base_reasons.takes_user_from_variable,
     installs_root_package,
+    sets_up_service,
     brings_docker_client,
     starts_foreign_program,
     starts_program_of_another_image,

@@ -55,7 +55,7 @@ SCRIPT_FOLDERS = frozenset(("bin", "scripts", "script", "tools", "hack", "ci"))
 SKIPPED = frozenset((".git", "node_modules", "vendor", ".venv", "venv", "dist", "build", "target", "__pycache__"))
 # Folder names that say nothing about which image they belong to.
 COMMON_FOLDERS = frozenset(
-    ("src", "app", "docker", "build", "deploy", "before", "after", "services", "apps", "images", "..", ".")
+    ("src", "source", "app", "docker", "build", "deploy", "before", "after", "services", "apps", "images", "..", ".")
 )
 MAXIMUM_FILES = 4000
 MAXIMUM_FOLDERS = 4000

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hardener.shell import Command
     from hardener.stages import StageFacts
 
+PATH_FOLDERS = ("/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
 # Scripts lead to scripts; nobody writes more than a few.
 MAXIMUM_DEPTH = 4
 
@@ -139,6 +140,17 @@ def script_path(command: Command) -> str | None:
     return absolute(name, command.directory or "/")
 
 
+def in_path(project: Project, facts: StageFacts, path: str) -> str:
+    """Return the path of a script in that folder of PATH into which it is copied; ``path`` is what `script_path` says."""
+    if not path.startswith("/usr/local/bin/") or context.origin(project, facts, path) is not None:
+        return path
+    for folder in PATH_FOLDERS:
+        found = context.origin(project, facts, f"{folder}/{path.rpartition('/')[2]}")
+        if found is not None and found.data is not None:
+            return f"{folder}/{path.rpartition('/')[2]}"
+    return path
+
+
 def source_path(command: Command) -> str | None:
     """Return the absolute path of the source file that an interpreter such as ``python`` runs."""
     name = source_argument(command)
@@ -147,6 +159,7 @@ def source_path(command: Command) -> str | None:
 
 def script_obstacles(project: Project, facts: StageFacts, path: str, spot: Spot) -> Iterator[Obstacle]:
     """Yield the obstacles in the script at an image path, where it comes from the context or a heredoc."""
+    path = in_path(project, facts, path)
     found = context.origin(project, facts, path)
     printed = printed_script(facts, path)
     if printed is not None:
@@ -185,6 +198,7 @@ def script_commands(facts: StageFacts, path: str, data: bytes) -> tuple[Command,
 def followed(project: Project, facts: StageFacts, command: Command, trail: tuple[str, ...] = ()) -> Iterator[Command]:
     """Yield the commands of the script of the project that a command runs, and of those that it leads to."""
     path = source_path(command) or script_path(command)
+    path = path and in_path(project, facts, path)
     if path is None or path in trail or len(trail) >= MAXIMUM_DEPTH:
         return
     found = context.origin(project, facts, path)

@@ -11,9 +11,11 @@ from hardener.command_rules import matching, tables
 from hardener.context import destination
 from hardener.paths import FOR_APPLICATIONS, absolute, below, is_system
 from hardener.privilege_checks import tar_directories
+from hardener.privileges import is_unknown, only_reads
 from hardener.processes import is_runtime, started
-from hardener.stages import is_root
-from hardener.user_steps import steps_as_user
+from hardener.stages import is_root, resolve
+from hardener.start_scripts import followed
+from hardener.user_steps import root_reason, steps_as_user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,12 +48,42 @@ def foreign_application(project: Project, facts: StageFacts) -> Filled | None:
     if not found:
         return None
     paths = [path for command in started(facts) or () if (path := application_path(command))]
+    paths += by_name(project, facts)
     for one in found:
         if any(below(path, (one.path,)) and context.origin(project, facts, path) is None for path in paths):
             return one
         if facts.workdir is not None and below(facts.workdir, (one.path,)) and (one.whole or not copies_to(facts)):
             return one
     return None
+
+
+def by_name(project: Project, facts: StageFacts) -> Iterator[str]:
+    """Yield where a program may lie that the start, or the scripts it leads to, calls by its name alone.
+
+    Those are the folders that the Dockerfile itself puts into PATH; runtimes and what is known do not count.
+    """
+    folders = path_folders(facts)
+    for first in started(facts) or () if folders else ():
+        for command in (first, *followed(project, facts, first)):
+            name = command.name
+            if not name or "/" in name or "$" in name or is_runtime(command) or only_reads(command):
+                continue
+            reason = root_reason(command, ())
+            if reason is not None and is_unknown(reason):
+                yield from (posixpath.join(folder, name) for folder in folders)
+
+
+def path_folders(facts: StageFacts) -> tuple[str, ...]:
+    """Return the folders that ENV instructions add to PATH, as far as their values are known."""
+    found: list[str] = []
+    for step in facts.steps:
+        if step.instruction.keyword != "ENV":
+            continue
+        for word in step.instruction.words:
+            name, equals, value = word.text.partition("=")
+            parts = value.strip("\"'").split(":") if equals and name == "PATH" else ()
+            found += [path for part in parts if part not in ("$PATH", "${PATH}") and (path := resolve(part, step))]
+    return tuple(found)
 
 
 def filled(facts: StageFacts) -> Iterator[Filled]:
