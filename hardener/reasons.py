@@ -35,6 +35,7 @@ from hardener.context import destination, flag
 from hardener.directories import is_not_shared, volumes
 from hardener.outcome import Outcome, Verdict, manual
 from hardener.processes import knowledge
+from hardener.relative_writes import relative_write
 from hardener.stages import stage_facts
 from hardener.state_directories import data_options, directories_written, misplaced_database
 
@@ -209,6 +210,13 @@ def may_start_its_bases_server(project: Project, facts: StageFacts, settings: Se
 
 def fetches_its_application(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
     """A build step clones or unpacks what it starts, and the directories in there belong to root."""
+    elsewhere = unpacked.fetched_elsewhere(project, facts)
+    if elsewhere is not None:
+        return manual(
+            elsewhere.step.instruction.line,
+            f"the sources of {elsewhere.path}, which it starts, are cloned here: what that writes is not known",
+            "find its log and data paths, give them to the new user, then add USER by hand",
+        )
     found = unpacked.foreign_application(project, facts)
     if found is None:
         return None
@@ -247,6 +255,10 @@ def writes_where_it_cannot(project: Project, facts: StageFacts, settings: Settin
     if database is not None:
         text = f"{database.where}: its database {database.path} is in a directory that stays root's"
         return manual(line, text, "keep it in a directory of its own, such as /data, then add USER")
+    relative = relative_write(project, facts)
+    if relative is not None:
+        text = f"{relative.where}: it writes {relative.path} in {facts.workdir}, where it starts, and that stays root's"
+        return manual(line, text, "give it a WORKDIR of its own, such as /app")
     if family_of(facts) not in WITHOUT_SHELL:
         return None
     if directories_written(project, facts):

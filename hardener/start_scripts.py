@@ -141,7 +141,7 @@ def script_path(command: Command) -> str | None:
 
 
 def in_path(project: Project, facts: StageFacts, path: str) -> str:
-    """Return the path of a script in that folder of PATH into which it is copied; ``path`` is what `script_path` says."""
+    """Return the path of a script in that folder of PATH into which it is copied, else what `script_path` says."""
     if not path.startswith("/usr/local/bin/") or context.origin(project, facts, path) is not None:
         return path
     for folder in PATH_FOLDERS:

@@ -9,12 +9,13 @@ from hardener import context, shell
 from hardener.command_options import options_of
 from hardener.command_rules import matching, tables
 from hardener.context import destination
+from hardener.copied_sources import places
 from hardener.paths import FOR_APPLICATIONS, absolute, below, is_system
 from hardener.privilege_checks import tar_directories
 from hardener.privileges import is_unknown, only_reads
 from hardener.processes import is_runtime, started
 from hardener.stages import is_root, resolve
-from hardener.start_scripts import followed
+from hardener.start_scripts import PATH_FOLDERS, followed
 from hardener.user_steps import root_reason, steps_as_user
 
 if TYPE_CHECKING:
@@ -55,6 +56,42 @@ def foreign_application(project: Project, facts: StageFacts) -> Filled | None:
         if facts.workdir is not None and below(facts.workdir, (one.path,)) and (one.whole or not copies_to(facts)):
             return one
     return None
+
+
+def fetched_elsewhere(project: Project, facts: StageFacts) -> Filled | None:
+    """Return the step that fetches the sources of what the image starts, in a stage where nothing is the project's.
+
+    What such a program writes at run time is in nobody's files here.
+    """
+    for command in started(facts) or ():
+        for path in start_places(project, facts, command):
+            *_, (stage, _) = places(project, facts, path)
+            if stage.stage.index == facts.stage.index or copies_context_of(stage):
+                continue
+            for step, one in stage.run_commands:
+                if shell.program(one.name) == "git" and [arg.text for arg in one.arguments[:1]] == ["clone"]:
+                    return Filled(step, path, whole=True)
+    return None
+
+
+def start_places(project: Project, facts: StageFacts, command: Command) -> tuple[str, ...]:
+    """Return where the file that a command starts lies: by its path, or in a folder of PATH into which it is copied."""
+    path = application_path(command)
+    if path is not None or "/" in command.name or not command.name or is_runtime(command):
+        return (path,) if path is not None else ()
+    found = (f"{folder}/{command.name}" for folder in ("/usr/local/bin", *PATH_FOLDERS))
+    return tuple(one for one in found if context.origin(project, facts, one) is not None)
+
+
+def copies_context_of(facts: StageFacts) -> bool:
+    """Whether a stage copies files of the build context; a fetched ADD and a heredoc are none."""
+    return any(
+        step.instruction.keyword in ("COPY", "ADD")
+        and context.flag(step.instruction, "from") is None
+        and not step.instruction.heredocs
+        and not all(context.is_remote(source) for source in context.copy_arguments(step.instruction)[0])
+        for step in facts.steps
+    )
 
 
 def by_name(project: Project, facts: StageFacts) -> Iterator[str]:

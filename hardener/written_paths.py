@@ -30,6 +30,7 @@ from hardener.written_settings import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import PurePosixPath
 
     from hardener.project import Project
     from hardener.stages import StageFacts
@@ -77,14 +78,20 @@ def of_services(project: Project, facts: StageFacts) -> Iterator[Written]:
 
 def of_sources(project: Project, facts: StageFacts) -> Iterator[Written]:
     """Yield what the sources that COPY takes from the build context write, and those of the archives it takes."""
+    for top in source_tops(project, facts):
+        assert project.root is not None
+        yield from below(project.root / top, project.root)
+
+
+def source_tops(project: Project, facts: StageFacts) -> tuple[PurePosixPath, ...]:
+    """Return the files and folders of the project (as seen from its root) that have the copied program's sources."""
     if project.root is None:
-        return
+        return ()
     context = build_context(project)
     tops = [context / source for source in copied_sources(project)]
     if copies_context(project) and context == project.context:
         tops = [context]
-    for top in dict.fromkeys((*tops, *(context / one for one in modules(facts)))):
-        yield from below(project.root / top, project.root)
+    return tuple(dict.fromkeys((*tops, *(context / one for one in modules(facts)))))
 
 
 def modules(facts: StageFacts) -> Iterator[str]:

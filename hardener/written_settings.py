@@ -41,9 +41,9 @@ class Written(NamedTuple):
 def knowledge() -> dict[str, Any]:
     """Return ``written_paths.toml``; expressions are compiled where one is needed (`re` keeps them)."""
     tables = tomli.loads(Path(__file__).with_name("written_paths.toml").read_text(encoding="utf-8"))
-    for one in (*tables["url"], *tables["source"]):
+    for one in (*tables["url"], *tables["source"], *tables["relative"]):
         one["pattern"] = one["pattern"].encode()
-        one["may"] = tuple(word.encode() for word in one["may"])
+        one["may"] = tuple(word.encode() for word in one.get("may", ()))
         one["endings"] = tuple(one.get("endings", ()))
     tables["settings"]["trees"] = tuple(tables["settings"]["trees"])
     tables["settings"]["hosts"] = tuple(tables["settings"]["hosts"])
