@@ -50,6 +50,11 @@ def calls(project: Project, stage: Stage, old: int, new: int) -> Iterator[Use]:
     hosts = {name: aliases(project, name) for name in sorted({service.name for service in own})}
     names = sorted({one for group in hosts.values() for one in group})
     certain = names_mean_one_image(project, stage, names)
+    yield from calls_of(project, names, old, new if certain else None)
+
+
+def calls_of(project: Project, names: list[str], old: int, new: int | None = None) -> Iterator[Use]:
+    """Yield every call of some hosts on a port, with the edit that moves it where ``new`` says where to."""
     patterns = patterns_for(names, old)
     lower_names = [name.lower().encode() for name in names]
     for path, data in near_files(project):
@@ -70,8 +75,10 @@ def calls(project: Project, stage: Stage, old: int, new: int) -> Iterator[Use]:
                 if start in moved or not is_call(path, data, match):
                     continue
                 moved.add(start)
-                edit = Edit(path, start, stop, text.replace(b"{}", str(new).encode()))
-                yield Use(path, data.count(b"\n", 0, start) + 1, edit if certain and not loose else None)
+                edit = None
+                if new is not None and not loose:
+                    edit = Edit(path, start, stop, text.replace(b"{}", str(new).encode()))
+                yield Use(path, data.count(b"\n", 0, start) + 1, edit)
 
 
 def around_names(data: bytes, names: list[bytes]) -> list[tuple[int, int]]:
@@ -179,6 +186,8 @@ def aliases(project: Project, name: str) -> set[str]:
             for network in networks.values() if isinstance(networks, dict) else ():
                 if isinstance(network, dict) and isinstance(network.get("aliases"), list):
                     found |= {str(one) for one in network["aliases"]}
+                if isinstance(network, dict) and network.get("ipv4_address"):
+                    found.add(str(network["ipv4_address"]))
         for link in service.values.get("links") or ():
             target, _, alias = str(link).partition(":")
             if target == name and alias:

@@ -74,6 +74,7 @@ def outside_edits(project: Project, facts: StageFacts, uses: Uses, new: int, ins
         *compose_callers.host_settings(project, facts.stage, port, new),
         *kubernetes_ports.uses(project, port, new, lambda name: decides(project, facts, name)),
         *run_lines.uses(project, port, new),
+        *run_lines.network_calls(project, port),
     )
     edits += [one.edit for one in found if one.edit is not None]
     left = [f"{one.path}:{one.line}" for one in found if one.edit is None]

@@ -45,6 +45,7 @@ def places(project: Project, facts: StageFacts, uses: Uses) -> list[str]:
             compose_callers.host_settings(project, facts.stage, port, port),
             kubernetes_ports.uses(project, port, port, lambda name: decides(project, facts, name)),
             run_lines.uses(project, port, port),
+            run_lines.network_calls(project, port),
         )
     )
     found += (f"{path}:{line}" for path, line in references.outside_uses(project, port))

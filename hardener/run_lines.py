@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from hardener import image, image_runs, repository_files
+from hardener import compose_callers, image, image_runs, repository_files
 from hardener.compose_links import without_tag
 from hardener.edit import Edit
 from hardener.port_use import Use
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from hardener.project import Project
 
 RUN = re.compile(rb"\b(?:docker|podman|nerdctl)\s+(?:container\s+)?(?:run|create)\b(?:[^\n]*\\\s*\n)*[^\n]*")
+
+
+NETWORK = re.compile(r"\s--net(?:work)?[= ](?!host\b|none\b|bridge\b)\S")
+HOST = re.compile(r"\s(?:--name|--network-alias|--hostname|-h)[= ][\"']?([\w.-]+)")
+FIXED = re.compile(r"\s--ip6?[= ]\S")
 
 
 def uses(project: Project, old: int, new: int) -> Iterator[Use]:
@@ -33,6 +38,23 @@ def uses(project: Project, old: int, new: int) -> Iterator[Use]:
                 if is_own(project, path, command[0], data):
                     edit = Edit(path, start, start + len(str(old)), str(new).encode())
                     yield Use(path, data.count(b"\n", 0, start) + 1, edit)
+
+
+def network_calls(project: Project, port: int) -> Iterator[Use]:
+    """Yield what reaches the port of a container that `docker run` puts into a network of the user's own.
+
+    That is every call by its name there, and the `docker run` itself where it gives a fixed address: what calls that
+    may be anywhere.  https://docs.docker.com/reference/cli/docker/container/run/#network
+    """
+    hosts: set[str] = set()
+    for run in image_runs.runs(project):
+        if image_runs.is_prose(run.file) or not NETWORK.search(run.text):
+            continue
+        hosts |= {match[1] for match in HOST.finditer(run.text)}
+        if FIXED.search(run.text) and port not in {int(one[1]) for one in image_runs.PUBLISHED.finditer(run.text)}:
+            yield Use(run.file, run.line, None)
+    if hosts:
+        yield from compose_callers.calls_of(project, sorted(hosts), port)
 
 
 def is_own(project: Project, path: PurePosixPath, command: bytes, data: bytes) -> bool:
