@@ -45,6 +45,19 @@ def sequence(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
+def sharing_network(project: Project, facts: StageFacts, port: int) -> Iterator[str]:
+    """Yield ``path:line`` of the services in the network of one of the image's that name its port: they call localhost.
+
+    https://docs.docker.com/reference/compose-file/services/#network_mode
+    """
+    own = tuple(compose.services_of(project, facts.stage))
+    names = {f"service:{one.name}" for one in own}
+    names |= {f"container:{one.values['container_name']}" for one in own if one.values.get("container_name")}
+    for other in compose.all_services(project) if own else ():
+        if other.values.get("network_mode") in names and speaks_of_port(str(other.values), port):
+            yield f"{other.file}:{other.line}"
+
+
 def container_port_edits(
     project: Project, facts: StageFacts, old: int, new: int, *, only_ipv4: bool = False
 ) -> tuple[list[Edit], str | None]:
@@ -55,6 +68,9 @@ def container_port_edits(
     that is not understood.
     """
     edits: list[Edit] = []
+    beside = next(sharing_network(project, facts, old), None)
+    if beside is not None:
+        return [], beside
     for service in compose.services_of(project, facts.stage):
         if not service.certain and (old in stated(service) or speaks_of_port(str(service.values), old)):
             return [], f"{service.file}:{service.line}"

@@ -32,6 +32,7 @@ UNIMPORTANT = (
 # What prepares a directory, and what fills it with other people's files.
 MAKE_AND_GIVE = frozenset(("mkdir", "chown", "chmod", "chgrp", "rm", "rmdir", "install", "touch"))
 INTERPRETERS = frozenset(("python", "node", "ruby", "php", "perl", "deno", "bun"))
+PRINTS = frozenset(("--version", "-version", "-v", "-V", "version", "--help", "-h", "help"))
 UNPACKERS = frozenset(("unzip", "tar", "git", "svn", "hg", "bsdtar", "7z"))
 
 
@@ -90,7 +91,7 @@ def state_of_root(project: Project, facts: StageFacts) -> Iterator[Reason]:
         state = privileges.runtime_state(command)
         if state is not None and not state.paths:
             yield Reason(step.instruction.line, f"{state.reason}, as root", way_out)
-        script = project_program(command, working_directories(facts))
+        script = project_program(command, working_directories(facts)) or started_program(facts, command)
         if script is not None:
             text = f"the build runs {script} as root, and what it writes stays root's"
             yield Reason(step.instruction.line, text, way_out)
@@ -116,6 +117,19 @@ def project_program(command: Command, owned: tuple[str, ...]) -> str | None:
     if script is None or not script.endswith(SOURCES) or known is None or not privileges.is_unknown(known):
         return None
     return script
+
+
+def started_program(facts: StageFacts, command: Command) -> str | None:
+    """Return the program that the image starts, where a build command runs it for more than its version."""
+    if command.name.rpartition("/")[2].rstrip("0123456789.") in INTERPRETERS or not command.arguments:
+        return None
+    if any(one.text in PRINTS for one in command.arguments):
+        return None
+    path = absolute(command.name, command.directory or "/")
+    for one in processes.started(facts) or ():
+        if "/" in one.name and absolute(one.name, facts.workdir or "/") == path and not processes.is_runtime(one):
+            return command.name
+    return None
 
 
 def rebuilds_at_start(project: Project, facts: StageFacts) -> Reason | None:
