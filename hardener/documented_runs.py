@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 READMES = ("README.md", "readme.md", "README", "README.rst", "README.txt")
 RUN_LINE = re.compile(r"(?:docker|podman)\s+(?:container\s+)?run\b(?:[^\n]*\\\s*\n)*[^\n]*")
 USER_OPTION = re.compile(r"\s(?:-u|--user)[ =]")
-MOUNT = re.compile(r"(?:^|\s)(?:-v|--volume)[ =]\s*[\"']?([^\s\"':]+):(/[^\s\"':\\]*)(?::(\w+(?:,\w+)*))?")
+MOUNT = re.compile(r"(?:^|\s)(?:-v|--volume)[ =]\s*[\"']?([^\s\"':]+)[\"']?:(/[^\s\"':\\]*)(?::(\w+(?:,\w+)*))?")
 # Options that go with root, or with devices and displays that belong to somebody on the host.
 RIGHTS = re.compile(
     r"(?:^|\s)(--privileged|--device[ =]\S+|--(?:net|network|pid)[ =]host|--cap-add[ =]\S+|-e\s+DISPLAY\S*)"
@@ -78,6 +78,10 @@ def run_texts(project: Project) -> Iterator[tuple[int, str, str]]:
     """Yield the Dockerfile's line, where it stands, and the text of every documented run that names no user."""
     for comment in project.dockerfile.comments:
         yield comment.line, "a comment", comment.text
+    for one in (one for stage in project.dockerfile.stages for one in stage.instructions if one.keyword == "LABEL"):
+        for match in RUN_LINE.finditer(one.value):
+            if not USER_OPTION.search(match[0]):
+                yield one.line, "a label", match[0]
     for name in READMES:
         content = project.read(project.context / name)
         if content is None or b" run" not in content:

@@ -32,6 +32,16 @@ UNIMPORTANT = (
 # What prepares a directory, and what fills it with other people's files.
 MAKE_AND_GIVE = frozenset(("mkdir", "chown", "chmod", "chgrp", "rm", "rmdir", "install", "touch"))
 INTERPRETERS = frozenset(("python", "node", "ruby", "php", "perl", "deno", "bun"))
+# What runs a program of the project's environment.
+STARTERS = (
+    ("uv", "run"),
+    ("poetry", "run"),
+    ("pipenv", "run"),
+    ("pdm", "run"),
+    ("rye", "run"),
+    ("bundle", "exec"),
+    ("npx",),
+)
 PRINTS = frozenset(("--version", "-version", "-v", "-V", "version", "--help", "-h", "help"))
 UNPACKERS = frozenset(("unzip", "tar", "git", "svn", "hg", "bsdtar", "7z"))
 
@@ -121,15 +131,26 @@ def project_program(command: Command, owned: tuple[str, ...]) -> str | None:
 
 def started_program(facts: StageFacts, command: Command) -> str | None:
     """Return the program that the image starts, where a build command runs it for more than its version."""
-    if command.name.rpartition("/")[2].rstrip("0123456789.") in INTERPRETERS or not command.arguments:
+    words = [command.name, *(one.text or "" for one in command.arguments)]
+    words = next((words[len(one) :] for one in STARTERS if tuple(words[: len(one)]) == one), words)
+    if len(words) < 2 or not PRINTS.isdisjoint(words):
         return None
-    if any(one.text in PRINTS for one in command.arguments):
-        return None
-    path = absolute(command.name, command.directory or "/")
+    own = is_own_program(command, words[0], working_directories(facts))
+    path = absolute(words[0], command.directory or "/")
     for one in processes.started(facts) or ():
-        if "/" in one.name and absolute(one.name, facts.workdir or "/") == path and not processes.is_runtime(one):
-            return command.name
+        if processes.is_runtime(one):
+            continue
+        if "/" in one.name and absolute(one.name, facts.workdir or "/") == path:
+            return words[0]
+        if own and one.name == words[0]:
+            return words[0]
     return None
+
+
+def is_own_program(command: Command, name: str, owned: tuple[str, ...]) -> bool:
+    """Whether a build command runs, in the application's folder, a program of which nothing is known."""
+    known = root_reason(command, owned)
+    return "/" not in name and below(command.directory or "/", owned) and known is not None
 
 
 def rebuilds_at_start(project: Project, facts: StageFacts) -> Reason | None:

@@ -55,13 +55,14 @@ def named(root: Path, name: str, seen_from: PurePosixPath) -> frozenset[PurePosi
     if stated:
         return stated
     namespace, _, last = name.rpartition("/")
-    if not is_own(root, namespace) and not is_called_after(root, last):
+    repository_is = repository_name(root)
+    of_repository = last.lower() == repository_is or last.lower().startswith(f"{repository_is}-")
+    if not is_own(root, namespace) and not is_called_after(root, last) and not (of_repository and namespace):
         return frozenset()
     ends = [last, *(last[match.end() :] for match in re.finditer(r"[-_]", last))]
     found = next((by_name(root)[end] for end in ends if end in by_name(root)), ())
-    if not found and namespace and last.lower() == repository_name(root):
-        above = files(root).dockerfiles  # the tag tells which, or there is but one
-        return frozenset([one for one in above if one.parent == PurePosixPath()] or above)
+    if not found and namespace and of_repository:
+        return named_like_repository(root)
     nearest = max((shared(one, seen_from) for one in found), default=0)
     return frozenset(one for one in found if shared(one, seen_from) == nearest)
 
@@ -96,6 +97,12 @@ def is_own(root: Path, namespace: str) -> bool:
     words = re.split(r"[^a-z0-9]+", root.name.lower())  # also `shop-main`, as archives of a branch are called
     own = {*namespaces(root), "-".join(words)}
     return any(part in own or f"-{part}-" in f"-{'-'.join(words)}-" for part in namespace.lower().split("/"))
+
+
+def named_like_repository(root: Path) -> frozenset[PurePosixPath]:
+    """Return the Dockerfiles that an image with the repository's name may be of: the uppermost, or all of them."""
+    above = files(root).dockerfiles  # the tag, or the rest of the name, would tell which
+    return frozenset([one for one in above if one.parent == PurePosixPath()] or above)
 
 
 @lru_cache(maxsize=16)

@@ -15,11 +15,10 @@ SKIPPED = frozenset((".git", "node_modules", "vendor", ".venv", "venv", "__pycac
 YAML = (".yml", ".yaml")
 SCRIPTS = (".sh", ".bash", ".mk", "Makefile", "makefile", "Justfile", "justfile", "Jenkinsfile")
 READMES = ("README.md", "readme.md", "README", "README.rst", "README.txt")
-# Pages that tell how to run an image, by their names, in folders of documentation.
+# Pages of documentation, which tell how to run an image.
 DOCUMENTS = re.compile(r"(?:^|.*/)(?:docs?|documentation|website|wiki)/")
-DOCUMENT = re.compile(
-    r"(?i)[\w.-]*(?:docker|podman|container|install|setup|deploy|usage|self-?host|quick|start|run)[\w.-]*\.(?:md|mdx|rst)"
-)
+PAGES = (".md", ".mdx", ".rst")
+MAXIMUM_PAGES = 300
 MAXIMUM_FOLDERS = 4000
 MAXIMUM_FILES = 3000
 MAXIMUM_SIZE = 256 * 1024
@@ -55,16 +54,24 @@ def files(root: Path) -> Files:
     dockerfiles: list[str] = []
     yaml: list[str] = []
     scripts: list[str] = []
+    pages: list[str] = []
     for here, names in walk(root):
-        pages = DOCUMENTS.match(here)
+        in_documents = DOCUMENTS.match(here)
         for name in names:
             if name.endswith(YAML):
                 yaml.append(here + name)
-            elif name.endswith(SCRIPTS) or name in READMES or (pages and DOCUMENT.fullmatch(name)):
+            elif name.endswith(SCRIPTS) or name in READMES:
                 scripts.append(here + name)
+            elif in_documents and name.endswith(PAGES):
+                pages.append(here + name)
             elif "file" in name.lower() and is_dockerfile_name(name):
                 dockerfiles.append(here + name)
-    return Files(*(tuple(map(PurePosixPath, one[:MAXIMUM_FILES])) for one in (dockerfiles, yaml, scripts)))
+    return Files(
+        *(
+            tuple(map(PurePosixPath, one[:MAXIMUM_FILES]))
+            for one in (dockerfiles, yaml, scripts + pages[:MAXIMUM_PAGES])
+        )
+    )
 
 
 @lru_cache(maxsize=16)
