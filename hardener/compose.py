@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 # brackets ends the process.  Aliases of aliases grow without end; Compose refuses them too ("excessive aliasing").
 OPENERS = 5000
 NODES = 100_000
+LIST = re.compile(rb"(?m)^services:[ \t]*(?:\[|#.*|\r?$)")
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,26 @@ def all_services(project: Project) -> tuple[Service, ...]:
 
 def unreadable_files(project: Project) -> tuple[PurePosixPath, ...]:
     """Return the Compose files around the Dockerfile that are no YAML as they stand, such as templates."""
-    return tuple(path for path, data in files_around(project) if b"services:" in data and not read_services(path, data))
+    return tuple(
+        path
+        for path, data in files_around(project)
+        if b"services:" in data and not read_services(path, data) and not lists_services(data)
+    )
+
+
+@lru_cache(maxsize=256)
+def lists_services(data: bytes) -> bool:
+    """Whether a file has a list of services, as Travis and GitLab do: then it is no Compose file."""
+    import yaml  # noqa: PLC0415  only projects with such files pay for it
+
+    if not LIST.search(data):
+        return False
+    try:
+        root = yaml.compose(data.decode("utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
+        return False
+    top = entry(root, "services")
+    return top is not None and top.id == "sequence"
 
 
 def is_built_here(project: Project, one: Entry) -> bool:

@@ -36,6 +36,8 @@ CADDY_UPSTREAMS = re.compile(rb"^\s*(?:reverse_proxy|forward_auth|to|proxy)\b[^#
 # In a program a call is a string of its own or begins a URL; elsewhere it stands free.
 CODE = (".js", ".mjs", ".cjs", ".ts", ".tsx", ".jsx", ".py", ".go", ".rb", ".php", ".java", ".cs", ".kt")
 SPECIMEN = re.compile(r"(?:^|[/._-])(?:tests?|specs?|mocks?|__tests__|e2e)(?:[/._-]|$)", re.IGNORECASE)
+# Before a call: then it stands in a comment.
+COMMENT = re.compile(rb"^\s*(?:#|//|\*|--\s)|\s(?:#|//)\s")
 LINES_AROUND = 6
 # How many bytes before and after a host a port may stand that belongs to it.
 NEAR = 150
@@ -144,7 +146,7 @@ def patterns_for(names: list[str], port: int) -> list[tuple[re.Pattern[bytes], b
 def is_call(path: PurePosixPath, data: bytes, match: re.Match[bytes]) -> bool:
     """Whether a match stands where a program or a setting calls somebody."""
     line = data[data.rfind(b"\n", 0, match.start()) + 1 : match.start()]
-    if re.search(rb"^\s*-?\s*[\"']?(?:image|FROM|container_name|hostname|tag|build)\b", line):
+    if re.search(rb"^\s*-?\s*[\"']?(?:image|FROM|container_name|hostname|tag|build)\b", line) or COMMENT.search(line):
         return False
     text = match[0]
     if match.groupdict().get("bare") is not None:

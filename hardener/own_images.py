@@ -144,12 +144,14 @@ def used_images(root: Path) -> tuple[tuple[PurePosixPath, str], ...]:
 def may_be(root: Path, name: str, seen_from: PurePosixPath, dockerfile: PurePosixPath) -> bool:
     """Whether an image that nothing accounts for may be built from a Dockerfile that nothing speaks of.
 
-    Both are left over, and the image has a word of the repository's name or of the Dockerfile's folder in its own.
+    Both are left over, and the image is in a namespace of the repository's own, or has a word of its name or of the
+    Dockerfile's folder.
     """
     if not name or image.lookup(name) is not None or named(root, name, seen_from) or dockerfile not in unclaimed(root):
         return False
     own = words(repository_name(root)) | words(dockerfile.parent.name)
-    return bool(words(name.rpartition("/")[2]) & own)
+    namespace, _, last = name.rpartition("/")
+    return bool(words(last) & own) or (bool(namespace) and is_own(root, namespace))
 
 
 def shared(one: PurePosixPath, other: PurePosixPath) -> int:
