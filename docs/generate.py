@@ -33,7 +33,7 @@ AREAS = (
     (
         "The project around it",
         (
-            "project paths context repository* directories homes compose* kubernetes* fly host_network manifest_* "
+            "project small_files paths context repository* directories homes compose* kubernetes* fly host_network manifest_* "
             "*_runs run_lines own_images image_names build_commands"
         ),
     ),

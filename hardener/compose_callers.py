@@ -16,6 +16,7 @@ from hardener import compose, references
 from hardener.edit import Edit
 from hardener.port_use import Use
 from hardener.server_sharing import dockerfiles
+from hardener.small_files import MAXIMUM_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -174,7 +175,7 @@ def near_files(project: Project) -> Iterator[tuple[PurePosixPath, bytes]]:
             continue
         path = PurePosixPath(os.path.relpath(file, project.root))
         data = project.read(path)
-        if data is not None and len(data) <= references.MAXIMUM_SIZE:
+        if data is not None and len(data) <= MAXIMUM_SIZE:
             yield path, data
 
 

@@ -10,7 +10,8 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from hardener.repository_files import content, files
+from hardener.repository_files import files
+from hardener.small_files import content
 from hardener.variables import expand
 
 if TYPE_CHECKING:

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hardener.small_files import content
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -58,10 +60,12 @@ def inherited_rules(folder: Path) -> list[tuple[Path, GitIgnoreSpec]]:
 
 
 def read_rules(base: Path, file: Path) -> list[tuple[Path, GitIgnoreSpec]]:
-    """Return the rules of one ignore file with the folder they are relative to; none where it cannot be read."""
-    try:
-        text = file.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
+    """Return the rules of one ignore file with the folder they are relative to; none where it cannot be read.
+
+    Git too follows no link there, since 2.32.
+    """
+    text = content(file).decode("utf-8", "surrogateescape")
+    if not text:
         return []
     from pathspec import GitIgnoreSpec  # noqa: PLC0415  only folders with an ignore file pay for it
 

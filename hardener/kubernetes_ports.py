@@ -17,6 +17,7 @@ from hardener.compose import entry
 from hardener.compose_links import without_tag
 from hardener.edit import Edit
 from hardener.port_use import Use
+from hardener.small_files import MAXIMUM_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -191,7 +192,7 @@ def manifests(project: Project) -> tuple[Manifest, ...]:
             continue
         path = PurePosixPath(os.path.relpath(file, project.root))
         data = project.read(path) or b""
-        if b"apiVersion:" in data and b"kind:" in data and len(data) <= references.MAXIMUM_SIZE:
+        if b"apiVersion:" in data and b"kind:" in data and len(data) <= MAXIMUM_SIZE:
             found += read(path, data)
     return tuple(found)
 

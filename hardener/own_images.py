@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from hardener import image, repository
 from hardener.compose_links import built, entries, without_tag
 from hardener.image_names import agree, image_name, is_literal
-from hardener.repository_files import content, contents, files
+from hardener.repository_files import contents, files
+from hardener.small_files import content
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from hardener import compose, context, deploy_ports, repository_files
 from hardener.discovery import find_dockerfiles
+from hardener.small_files import MAXIMUM_SIZE, content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +60,6 @@ COMMON_FOLDERS = frozenset(
 )
 MAXIMUM_FILES = 4000
 MAXIMUM_FOLDERS = 4000
-MAXIMUM_SIZE = 256 * 1024
 
 
 @lru_cache(maxsize=64)
@@ -84,12 +84,9 @@ def contents(files: tuple[Path, ...], endings: tuple[str, ...]) -> Iterator[tupl
         is_caller = file.name in CALLER_NAMES or "." not in file.name
         if not file.name.endswith(endings) and not (CALLERS[0] in endings and is_caller):
             continue
-        try:
-            if file.is_symlink() or file.stat().st_size > MAXIMUM_SIZE:
-                continue
-            yield file, file.read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            continue
+        data = content(file)
+        if data:
+            yield file, data.decode("utf-8", "replace")
 
 
 def reads_variable(project: Project, facts: StageFacts, name: str) -> bool:

@@ -34,11 +34,14 @@ def unified_diff(result: Result, folder: str = "") -> bytes:
 
     ``folder`` is where the project lies, relative to where the patch will be applied.
     """
-    text: list[str] = []
-    for path, (before, after) in result.changed.items():
-        name = f"{folder}/{path}" if folder else str(path)
-        lines = difflib.unified_diff(lines_of(before), lines_of(after), quoted(f"a/{name}"), quoted(f"b/{name}"))
-        text += [line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in lines]
+    changes = ((f"{folder}/{path}" if folder else str(path), data) for path, data in result.changed.items())
+    return b"".join(file_diff(name, before, after) for name, (before, after) in changes)
+
+
+def file_diff(name: str, before: bytes, after: bytes) -> bytes:
+    """Return the change of one file as a part of a patch, with ``a/`` and ``b/`` before its path."""
+    lines = difflib.unified_diff(lines_of(before), lines_of(after), quoted(f"a/{name}"), quoted(f"b/{name}"))
+    text = (line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in lines)
     return "".join(text).encode("utf-8", "surrogateescape")
 
 

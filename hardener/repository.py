@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from hardener import image
 from hardener.build_commands import Build, builds_of_lines, builds_of_workflow
 from hardener.image_names import ANY, ImageName, agree, expanded, image_name, is_literal
-from hardener.repository_files import COMPOSE_NAME, MAXIMUM_FILES, content, files, walk
+from hardener.repository_files import COMPOSE_NAME, MAXIMUM_FILES, files, walk
+from hardener.small_files import content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -12,6 +12,7 @@ from hardener import compose, compose_needs
 from hardener.context import flag
 from hardener.discovery import find_dockerfiles
 from hardener.references import search_root
+from hardener.small_files import content
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from hardener.project import Project
 
 MAXIMUM_DOCKERFILES = 200
-MAXIMUM_SIZE = 256 * 1024
 
 
 def other_user(project: Project, path: PurePosixPath, *, its_ports: bool) -> str | None:
@@ -48,10 +48,10 @@ def other_user(project: Project, path: PurePosixPath, *, its_ports: bool) -> str
     }
     if len(copying) > 1:
         return "another stage"
-    for other, content in dockerfiles(search_root(project)):
-        if other != project.root / project.dockerfile_path and name in content:
+    for other, data in dockerfiles(search_root(project)):
+        if other != project.root / project.dockerfile_path and name in data:
             folder = PurePosixPath(other.relative_to(project.root).as_posix()).parent
-            if any(meant(project, folder, word) == path for word in words(content, name)):
+            if any(meant(project, folder, word) == path for word in words(data, name)):
                 return str(folder / other.name)
     return None
 
@@ -71,13 +71,4 @@ def words(content: bytes, name: bytes) -> list[str]:
 @lru_cache(maxsize=16)
 def dockerfiles(folder: Path) -> tuple[tuple[Path, bytes], ...]:
     """Return path and content of the Dockerfiles below a folder, the first few hundred."""
-    return tuple((file, beginning(file)) for file in islice(find_dockerfiles(folder), MAXIMUM_DOCKERFILES))
-
-
-def beginning(file: Path) -> bytes:
-    """Return what a file holds, its beginning where it is too long for a Dockerfile, nothing where it is closed."""
-    try:
-        with file.open("rb") as opened:
-            return opened.read(MAXIMUM_SIZE)
-    except OSError:
-        return b""
+    return tuple((file, content(file)) for file in islice(find_dockerfiles(folder), MAXIMUM_DOCKERFILES))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import stat
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+
+from hardener.small_files import MAXIMUM_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,6 +97,9 @@ def read_table(file: Path) -> dict[str, Any] | None:
     import tomli  # noqa: PLC0415  only projects with a configuration pay for it
 
     try:
+        status = file.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MAXIMUM_SIZE:
+            raise ConfigurationError(f"{file}: is too large for a configuration file, or no regular file")
         content = file.read_bytes()
         if file.name == "pyproject.toml" and b"hardener" not in content:
             return None

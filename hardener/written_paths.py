@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from hardener import compose
 from hardener.context import build_context, copied_sources, copies_context, copy_arguments, flag
+from hardener.small_files import content
 from hardener.variables import assignments, expand
 from hardener.written_settings import (
     COMMENT,
@@ -116,13 +117,9 @@ def below(top: Path, root: Path) -> tuple[Written, ...]:
         count += not is_settings
         if count > MAXIMUM_FILES and not is_settings:
             continue
-        try:
-            if file.stat().st_size <= MAXIMUM_SIZE:
-                name, data = os.path.relpath(file, root), file.read_bytes()
-                found += in_source(name, data)
-                found += in_settings(name, data) if is_settings else ()
-        except OSError:
-            continue
+        name, data = os.path.relpath(file, root), content(file, MAXIMUM_SIZE)
+        found += in_source(name, data)
+        found += in_settings(name, data) if is_settings else ()
     return tuple(found)
 
 

@@ -1,0 +1,129 @@
+"""What travels between the driver, its workers and the journal: values that pickle, and hold no open thing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hardener.migration import Migration
+    from hardener.repos.sources import Source
+
+
+class Kind(Enum):
+    """What became of a repository."""
+
+    CHANGED = "changed"
+    """There is a change for it: written, committed, or shown."""
+    UNCHANGED = "unchanged"
+    """Nothing is to do: it has no Dockerfile, or none of its images runs as root."""
+    MANUAL = "manual"
+    """Nothing was changed, and a person has to look at an image of it."""
+    FAILED = "failed"
+    """It could not be read, hardened or written."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one repository may take: seconds of time, megabytes of memory."""
+
+    seconds: float = 300
+    megabytes: int = 2048
+
+
+@dataclass(frozen=True)
+class Task:
+    """One repository to plan for.
+
+    ``from_work_tree``: harden the files of a local folder as they are; else those of a commit (``branch``, by default
+    HEAD, or the remote's own).  ``overrides`` are fields of ``hardener.Settings``.
+    """
+
+    source: Source
+    from_work_tree: bool = False
+    allow_dirty: bool = False
+    branch: str = ""
+    overrides: tuple[tuple[str, Any], ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    attempt: int = 1
+
+
+@dataclass(frozen=True)
+class ImagePlan:
+    """One image that people build: its Dockerfile (/-separated, below the repository), stage name and answer.
+
+    ``outcome`` is ``switched``, ``prepared``, ``already`` or ``manual``; ``base`` the image at the root of its FROM.
+    """
+
+    path: str
+    line: int
+    stage: str
+    base: str
+    outcome: str
+    reason: str
+    way_out: str = ""
+    migrations: tuple[Migration, ...] = ()
+
+
+@dataclass(frozen=True)
+class FindingPlan:
+    """One change, or what was left alone: Dockerfile, 1-based line, fixer, reason; ``applied`` if it has edits."""
+
+    path: str
+    line: int
+    fixer: str
+    reason: str
+    applied: bool
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """One file with its bytes before and after; ``mode`` is Git's (``100644``)."""
+
+    path: str
+    mode: str
+    before: bytes
+    after: bytes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is known of one repository: made by a worker, without any effect outside it.
+
+    ``commit`` is what the changes are relative to (``""`` for a work tree), ``branch`` the branch it is the tip of.
+    ``errors`` has a line for each Dockerfile that could not be read, ``notes`` for what was left out.
+    ``transient``: a failure of the network, which may work later.  ``machine``: one of this machine (a full disk).
+    """
+
+    source: Source
+    kind: Kind
+    reason: str
+    commit: str = ""
+    branch: str = ""
+    team: str = ""
+    files: tuple[FileChange, ...] = ()
+    images: tuple[ImagePlan, ...] = ()
+    findings: tuple[FindingPlan, ...] = ()
+    errors: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    dockerfiles: int = 0
+    fetch_seconds: float = 0.0
+    harden_seconds: float = 0.0
+    peak_megabytes: float = 0.0
+    attempt: int = 1
+    transient: bool = False
+    machine: bool = False
+
+    def count(self, outcome: str) -> int:
+        """Return the number of images with an outcome."""
+        return sum(one.outcome == outcome for one in self.images)
+
+    def with_peak(self, megabytes: float) -> Plan:
+        """Return the plan with the memory that its process has taken at most."""
+        return replace(self, peak_megabytes=megabytes)
+
+
+def failed(source: Source, reason: str, *, transient: bool = False, machine: bool = False) -> Plan:
+    """Return the plan of a repository that nothing is planned for."""
+    return Plan(source, Kind.FAILED, reason, transient=transient, machine=machine)
