@@ -10,7 +10,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hardener.compose_links import without_tag
-from hardener.repository_files import content, contents, files
+from hardener.repository_files import contents, files
+from hardener.small_files import content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,6 +20,7 @@ from hardener import compose, compose_callers, context, kubernetes_ports, ports,
 from hardener.compose_ports import UNCLEAR, container_port_position, sequence
 from hardener.listening import decides
 from hardener.port_facts import Stuck
+from hardener.small_files import MAXIMUM_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,7 +98,7 @@ def configured(project: Project, port: int) -> Iterator[str]:
         kinds = [one for globs, one in patterns(port) if any(fnmatchcase(file.name, glob) for glob in globs)]
         path = PurePosixPath(os.path.relpath(file, project.root))
         data = project.read(path) if kinds else None
-        if data is None or len(data) > references.MAXIMUM_SIZE:
+        if data is None or len(data) > MAXIMUM_SIZE:
             continue
         text = data.decode("utf-8", "replace")
         for match in chain.from_iterable(one.finditer(text) for one in kinds):

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from hardener.ci.versions import action
-from hardener.repository_files import content
+from hardener.small_files import content
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

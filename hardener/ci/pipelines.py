@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import tomli
 
 from hardener.compose import OPENERS, entry, pairs
-from hardener.repository_files import content, walk
+from hardener.repository_files import walk
+from hardener.small_files import content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -147,7 +147,9 @@ def run(words: tuple[str, ...], options: dict[str, Any]) -> int:
         counts = journal.counts()
         progress = Progress(total, total - counts.get("pending", 0), quiet=options["quiet"])
         workers = stack.enter_context(
-            executors.cluster(options["scheduler"]) if options["scheduler"] else executors.local_workers(options["jobs"])
+            executors.cluster(options["scheduler"])
+            if options["scheduler"]
+            else executors.local_workers(options["jobs"])
         )
         template = task_of(chosen, options)
 

@@ -93,7 +93,7 @@ def git(
     ``extra`` are environment variables.  After ``seconds`` git and what it started are killed.
     """
     options = [word for name, value in SAFE.items() for word in ("-c", f"{name}={value}")]
-    command = ["git", "--no-pager", *options, f"--git-dir={git_dir}", *words]
+    command = ["git", "--no-pager", *options, f"--git-dir={os.path.abspath(git_dir)}", *words]
     # With a session of its own nothing can ask a terminal for a password, and all of it can be killed together.
     own_session = os.getsid(0) != os.getpid()
     try:

@@ -1,8 +1,9 @@
 """The state of a run, in one SQLite file: what became of every repository, so that nothing is done twice or lost.
 
 One process writes it (a lock says so); others may read it meanwhile.  A repository is ``pending``, then ``applying``
-(everything that is known of it is written, and what will be done), then ``done``.  After a crash the first starts
-anew, and the second is finished: committing again is the same commit, and files in place go on from the bytes kept here.
+(all that is known of it is written, and what will be done), then ``done``.  After a crash the first starts
+anew, and the second is finished: committing again is the same commit, and files in place go on from the bytes that
+are kept here.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import os
 import sqlite3
 import time
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hardener import __version__
@@ -21,6 +21,7 @@ from hardener.repos.values import FileChange
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
     from typing import IO
 
     from hardener.repos.values import Plan
@@ -140,8 +141,10 @@ class Journal:
         self.execute("BEGIN")
         for source in sources:
             done = self.execute(
-                "INSERT OR IGNORE INTO repository (key, position, location, is_local, name, team) VALUES (?, ?, ?, ?, ?, ?)",
-                text(source.key), count, os.fsencode(source.location), source.is_local, text(source.name), text(source.team),
+                "INSERT OR IGNORE INTO repository (key, position, location, is_local, name, team) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                text(source.key), count, os.fsencode(source.location), source.is_local, text(source.name),
+                text(source.team),
             )  # fmt: skip
             count += done.rowcount
         self.execute("COMMIT")
@@ -161,7 +164,9 @@ class Journal:
 
     def again(self, outcome: str) -> int:
         """Make the repositories with an outcome pending again and return how many."""
-        return self.execute("UPDATE repository SET state = 'pending' WHERE state = 'done' AND outcome = ?", outcome).rowcount
+        return self.execute(
+            "UPDATE repository SET state = 'pending' WHERE state = 'done' AND outcome = ?", outcome
+        ).rowcount
 
     def attempted(self, source: Source) -> None:
         """Count one attempt that the network failed."""
@@ -224,7 +229,7 @@ class Journal:
         self.execute("COMMIT")
 
     def half_done(self) -> list[tuple[Source, tuple[FileChange, ...]]]:
-        """Return the repositories whose files a killed run may have written in part, with what it was about to write."""
+        """Return the repositories that a killed run may have written in part, with what it was about to write."""
         rows = self.execute(
             "SELECT * FROM repository WHERE state = 'applying' AND key IN (SELECT key FROM file) ORDER BY position"
         ).fetchall()

@@ -19,7 +19,19 @@ if TYPE_CHECKING:
 
 MOST_BARS = 12
 LABEL, WIDTH, ROW = 190, 420, 24
-FIELDS = ("key", "name", "team", "outcome", "reason", "dockerfiles", "files", "commit", "branch", "patch", "pull_request")
+FIELDS = (
+    "key",
+    "name",
+    "team",
+    "outcome",
+    "reason",
+    "dockerfiles",
+    "files",
+    "commit",
+    "branch",
+    "patch",
+    "pull_request",
+)
 
 
 def page(found: Summary) -> str:
@@ -50,7 +62,13 @@ def tile(kind: str, count: int, total: int) -> str:
     )
 
 
-def bars(groups: dict[str, Counter[str]] | dict[str, dict[str, int]], names: tuple[str, ...], title: str, *, wide: bool = False) -> str:
+def bars(
+    groups: dict[str, Counter[str]] | dict[str, dict[str, int]],
+    names: tuple[str, ...],
+    title: str,
+    *,
+    wide: bool = False,
+) -> str:
     """Return stacked bars as SVG, the largest first; the rest together in the last."""
     ordered = sorted(groups.items(), key=lambda one: (-sum(one[1].values()), one[0]))
     rows = [(name, dict(counts)) for name, counts in ordered[:MOST_BARS]]
@@ -67,14 +85,17 @@ def bars(groups: dict[str, Counter[str]] | dict[str, dict[str, int]], names: tup
         top = index * ROW
         limit = label // 7
         short = name if len(name) <= limit else name[: limit - 1] + "…"
-        parts.append(f'<text x="{label - 8}" y="{top + 16}" text-anchor="end"><title>{escape(name)}</title>{escape(short)}</text>')
+        parts.append(
+            f'<text x="{label - 8}" y="{top + 16}" text-anchor="end"><title>{escape(name)}</title>'
+            f"{escape(short)}</text>"
+        )
         left = float(label)
         for one in names:
             count = counts.get(one, 0)
             if count:
                 size = (width - label + 160) * count / most
                 parts.append(
-                    f'<rect class="{one}" x="{left:.1f}" y="{top + 4}" width="{max(size, 1.5):.1f}" height="{ROW - 8}">'
+                    f'<rect class="{one}" x="{left:.1f}" y="{top + 4}" height="{ROW - 8}" width="{max(size, 1.5):.1f}">'
                     f"<title>{escape(name)}: {count:,} {one}</title></rect>"
                 )
                 left += max(size, 1.5)
@@ -82,8 +103,10 @@ def bars(groups: dict[str, Counter[str]] | dict[str, dict[str, int]], names: tup
     used = [one for one in names if any(counts.get(one) for _, counts in rows)]
     legend = "".join(f'<span><i class="{one}"></i>{one}</span>' for one in used)
     return (
-        f'<figure{" class=wide" if wide else ""}><figcaption>{escape(title)}<span class="legend">{legend}</span></figcaption>'
-        f'<svg viewBox="0 0 {width + 220} {len(rows) * ROW}" role="img" aria-label="{escape(title)}">{"".join(parts)}</svg></figure>'
+        f"<figure{' class=wide' if wide else ''}><figcaption>{escape(title)}"
+        f'<span class="legend">{legend}</span></figcaption>'
+        f'<svg viewBox="0 0 {width + 220} {len(rows) * ROW}" role="img" aria-label="{escape(title)}">'
+        f"{''.join(parts)}</svg></figure>"
     )
 
 

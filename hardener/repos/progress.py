@@ -83,7 +83,9 @@ class Progress:
         """Return the last line of a run."""
         done = sum(self.counts.values())
         seconds = max(time.monotonic() - self.started, 1e-6)
-        counts = ", ".join(f"{number} {kind.value}" for kind, number in self.counts.items() if number) or "nothing to do"
+        counts = (
+            ", ".join(f"{number} {kind.value}" for kind, number in self.counts.items() if number) or "nothing to do"
+        )
         return (
             f"{done} repositories in {duration(seconds)} ({done / seconds:.1f} a second, "
             f"{self.dockerfiles} Dockerfiles): {counts}"

@@ -1,4 +1,4 @@
-"""``harden repos status`` and ``harden repos report``: what a state file says; nothing is run or written but the report."""
+"""``harden repos status`` and ``harden repos report``: what a state file says.  They write the report only."""
 
 from __future__ import annotations
 

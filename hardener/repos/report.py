@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 FORMAT = 1
 MOST_ROWS = 30
 COLUMNS = (
-    "key", "name", "team", "outcome", "reason", "base_commit", "base_branch", "commit", "branch", "patch", "pull_request",
-    "pull_request_state", "attempts", "dockerfiles", "files", *OUTCOMES, "fetch_seconds", "harden_seconds",
-    "peak_megabytes",
+    "key", "name", "team", "outcome", "reason", "base_commit", "base_branch", "commit", "branch", "patch",
+    "pull_request", "pull_request_state", "attempts", "dockerfiles", "files", *OUTCOMES, "fetch_seconds",
+    "harden_seconds", "peak_megabytes",
 )  # fmt: skip
 
 

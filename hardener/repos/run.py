@@ -84,7 +84,10 @@ class Run:
                 future.cancel()
 
     def fill(
-        self, running: dict[Future[Plan], Task], later: list[tuple[float, int, Task]], sources: Iterator[tuple[Source, int]]
+        self,
+        running: dict[Future[Plan], Task],
+        later: list[tuple[float, int, Task]],
+        sources: Iterator[tuple[Source, int]],
     ) -> None:
         """Hand out tasks, first those whose time to try again has come, until the workers have enough."""
         most = AHEAD * self.workers.width()

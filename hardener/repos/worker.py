@@ -34,6 +34,7 @@ GROWN_MEGABYTES = 400
 # What a task may take beyond its limit, before the keeper ends its process: git has the limit too, and says more.
 GRACE_SECONDS = 5
 COLLECT_AFTER = 200_000
+COMMAND = [sys.executable, "-c", "from hardener.repos.worker import main; main()"]
 
 
 class Worker:
@@ -67,7 +68,7 @@ class Worker:
         """Return the process, a new one where there is none."""
         if self.process is None or self.process.poll() is not None:
             self.process = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-c", "from hardener.repos.worker import main; main()"],
+                COMMAND,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -103,7 +103,7 @@ def write_in_place(root: Path, files: Iterable[FileChange]) -> None:
 
 
 def remove_torn(target: Path, data: bytes) -> None:
-    """Remove the temporary files that a killed run left beside ``target``: of its name, with a beginning of ``data``."""
+    """Remove the temporary files that a killed run left beside ``target``: its name, a beginning of ``data``."""
     form = re.compile(rf"\.{re.escape(target.name)}\.[a-z0-9_]{{8}}")
     for name in os.listdir(target.parent):
         if form.fullmatch(name):
@@ -122,7 +122,7 @@ def write_patch(folder: Path, plan: Plan, identity: Identity) -> Path:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o644)  # noqa: S103  for others to apply
+        os.chmod(name, 0o644)
         os.replace(name, target)
     except BaseException:
         with suppress(OSError):
