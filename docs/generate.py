@@ -48,7 +48,7 @@ AREAS = (
     ),
     ("Ports: readers of sources", "go_* node_* python_* jvm_settings"),
     ("Ports: moving one everywhere", "port* own_addresses own_sources deploy_ports references inherited_ports"),
-    ("Deciding", "outcome reasons base_reasons decision accounts placement root_entrypoint"),
+    ("Deciding", "outcome reasons base_reasons start_reasons decision accounts placement root_entrypoint"),
 )
 
 

@@ -94,10 +94,24 @@ def has_special_base(project: Project, facts: StageFacts, settings: Settings) ->
     replaced = image.inherited is None or not image.inherited.entrypoint
     own_start = facts.entrypoint is not None or (facts.command is not None and image.outcome == "server" and replaced)
     if image.outcome == "drops" and facts.entrypoint is None:
-        return Verdict(Outcome.ALREADY, line, image.reason, image.way_out)
+        return Verdict(Outcome.ALREADY, line, image.reason, user_offer(project, facts) or image.way_out)
     if image.outcome == "server" and own_start:
         return None  # what it starts instead is asked below
     return manual(line, image.reason, image.way_out)
+
+
+def user_offer(project: Project, facts: StageFacts) -> str:
+    """Return how an image that drops root by itself starts without it, ``""`` without a known account of its own."""
+    if facts.image is None or len(facts.image.users) != 1:
+        return ""
+    user = facts.image.users[0]
+    ids = f"{user.uid}:{user.gid}"
+    named = [f" (service {one.name}, {one.file}:{one.line})" for one in compose.services_of(project, facts.stage)]
+    return (
+        f'leave the image as it is; where even the start must not be root, set `user: "{ids}"` in Compose'
+        f"{named[0] if len(named) == 1 else ''} or runAsUser: {user.uid} in Kubernetes, once its data are"
+        f" {user.name}'s: chown -R {ids} there"
+    )
 
 
 def has_unknown_tools(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:

@@ -9,7 +9,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hardener import accounts, base_reasons, context, directories, ports, provenance, reasons, root_tools, user_steps
+from hardener import (
+    accounts,
+    base_reasons,
+    context,
+    directories,
+    ports,
+    provenance,
+    reasons,
+    root_tools,
+    start_reasons,
+    user_steps,
+)
 from hardener.image import ImageFacts, KnownUser
 from hardener.inherited import Inherited
 from hardener.outcome import Outcome
@@ -31,15 +42,16 @@ CONTENT = (
     base_reasons.has_triggers,
     base_reasons.takes_user_from_variable,
     base_reasons.has_foreign_shell,
-    reasons.installs_root_package,
-    reasons.brings_docker_client,
+    start_reasons.installs_root_package,
+    start_reasons.brings_docker_client,
     reasons.uses_root_home,
     reasons.writes_where_it_cannot,
     reasons.hides_from_others,
 )
 START = (
     reasons.start_needs_root,
-    reasons.starts_foreign_program,
+    start_reasons.starts_foreign_program,
+    start_reasons.starts_program_of_another_image,
     reasons.rebuilds_at_start,
     reasons.listens_below_1024,
 )
