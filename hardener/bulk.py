@@ -25,6 +25,7 @@ Pending = dict[Path, dict[PurePosixPath, bytes]]
 # is one, so that every image is inspected once.
 MANY_FILES = 100
 CHUNK = 8
+YAML = (".yml", ".yaml")
 REPORT = "this is a fault of harden; nothing was changed; please report it with this file"
 
 
@@ -36,6 +37,8 @@ class Hardened:
     result: Result
     folder: str = ""
     """Where the project lies, relative to the folder whose patch this is part of: a repository inside that."""
+    printed: bool = True
+    """Whether it is shown without an option: not a Compose file that nobody named."""
 
 
 @dataclass(frozen=True)
@@ -64,16 +67,81 @@ def harden_paths(
     for path in paths:
         if os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises where a folder above is closed
             root = project_root(path.absolute())
-            files = tuple(find_dockerfiles(path.absolute()))
-            if not files:
-                yield Failure(str(path), 0, "no Dockerfile or Containerfile is below this folder")
-            elif len(files) < MANY_FILES or (os.cpu_count() or 1) < 2 or (overrides or {}).get("inspect"):
-                for file in files:
-                    yield harden_file(file, root, overrides or {}, pending)
-            else:
-                yield from harden_many(files, root, overrides or {}, pending)
+            yield from harden_folder(path, root, overrides or {}, pending)
+        elif path.name.endswith(YAML):
+            yield from harden_deployment((path.absolute(),), None, overrides or {}, pending, {})
         else:
             yield harden_file(path.absolute(), None, overrides or {}, pending)
+
+
+def harden_folder(
+    path: Path, root: Path, overrides: Mapping[str, Any], pending: Pending
+) -> Iterator[Hardened | Failure]:
+    """Harden the Dockerfiles below a folder, and then the files there that start their images."""
+    files = tuple(find_dockerfiles(path.absolute()))
+    starting = deployment_files(path.absolute(), root)
+    if not files and not starting:
+        yield Failure(str(path), 0, "no Dockerfile or Containerfile is below this folder")
+    if len(files) < MANY_FILES or (os.cpu_count() or 1) < 2 or overrides.get("inspect"):
+        found: Iterator[Hardened | Failure] = (harden_file(file, root, overrides, pending) for file in files)
+    else:
+        found = harden_many(files, root, overrides, pending)
+    results: dict[tuple[Path | None, PurePosixPath], Result] = {}
+    for one in found:
+        if starting and isinstance(one, Hardened):
+            results[one.result.before.root, one.result.before.dockerfile_path] = one.result
+        yield one
+    yield from harden_deployment(starting, root, overrides, pending, results)
+
+
+def deployment_files(folder: Path, root: Path) -> tuple[Path, ...]:
+    """Return the files below a folder that start images; those of a repository inside it too."""
+    from hardener import repository_files  # noqa: PLC0415  a Dockerfile alone needs none of it
+
+    if not repository_files.contents(root).compose:
+        return ()
+    from hardener.runtime.deployment import compose_files  # noqa: PLC0415
+
+    return tuple(root / path for path in compose_files(root, folder))
+
+
+def harden_deployment(
+    files: Iterable[Path],
+    root: Path | None,
+    overrides: Mapping[str, Any],
+    pending: Pending,
+    results: Mapping[tuple[Path | None, PurePosixPath], Result],
+) -> Iterator[Hardened | Failure]:
+    """Harden files that start images, each on top of what was changed before; ``root`` is the folder asked for."""
+    for file in files:
+        from hardener.runtime.deployment import harden_compose  # noqa: PLC0415  yaml is for those who have it
+
+        name = shown(file)
+        own = repository_root(file.parent) or root or project_root(file.parent)
+        if root is not None and not own.is_relative_to(root):
+            own = root
+        folder = own.relative_to(root).as_posix() if root is not None and own != root else ""
+        path = PurePosixPath(file.relative_to(own).as_posix())
+        made = {where: one for (place, where), one in results.items() if place == own}
+        try:
+            settings = settings_for(file.parent, overrides)
+            result = harden_compose(own, path, settings, pending.get(own, {}), made)
+        except FileNotFoundError:
+            yield Failure(name, 0, "there is no such file")
+        except OSError as error:
+            yield Failure(name, 0, f"cannot be read: {error.strerror or error}")
+        except (UnsafePath, ConfigurationError) as error:
+            yield Failure(name, 0, str(error))
+        except ParseError as error:
+            yield Failure(name, error.line, str(error))
+        except (SelfCheckError, EditConflict) as error:
+            yield Failure(name, 0, f"{error}; {REPORT}")
+        except Exception as error:  # noqa: BLE001  one file must never stop the others, nor show a traceback
+            yield Failure(name, 0, f"{type(error).__name__}: {error}; {REPORT}")
+        else:
+            one = Hardened(name, result, folder, printed=root is None)
+            remember(one, file, pending)
+            yield one
 
 
 def harden_many(

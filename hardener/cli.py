@@ -114,9 +114,9 @@ def command(name: str) -> click.Command:
 def main(paths: tuple[str, ...], mode: str | None, *, quiet: bool, verbose: bool, **options: Any) -> None:
     """Rewrite Dockerfiles so that their containers run as a non-root user.
 
-    PATH is a Dockerfile, a folder (every Dockerfile and Containerfile below it, without those that Git ignores), or
-    - for standard input.  Without an option the hardened file is printed; nothing is written.  What became of each
-    image (switched, already, manual) is said on standard error.
+    PATH is a Dockerfile, a Compose file, a folder (every Dockerfile and Compose file below it, without those that Git
+    ignores), or - for standard input.  Without an option the hardened file is printed; nothing is written.  What became
+    of each image (switched, already, manual) and of each service (hardened, already, left) is said on standard error.
     """
     from hardener.settings import ConfigurationError  # noqa: PLC0415  --help and --version need none of it
 
@@ -184,7 +184,7 @@ def show(one: Hardened | Failure, mode: str | None, *, quiet: bool, verbose: boo
             say(f"error: {failure}")
             return "failed"
     if mode is None:
-        output(result.after.dockerfile.data)
+        output(result.after.files[result.after.dockerfile_path] if one.printed else b"")
     elif mode == "diff":
         output(coloured(report.unified_diff(result, one.folder)))
     if not quiet:

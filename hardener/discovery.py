@@ -48,6 +48,20 @@ def find_dockerfiles(folder: Path) -> Iterator[Path]:
                 yield here / name
 
 
+def ignored_below(root: Path, file: Path) -> bool:
+    """Whether Git ignores a file somewhere below ``root``, or one of its folders."""
+    rules = inherited_rules(root)
+    here = root
+    parts = file.relative_to(root).parts
+    for position, name in enumerate(parts):
+        if (here / ".gitignore").is_file():
+            rules = [*rules, *read_rules(here, here / ".gitignore")]
+        here = here / name
+        if is_ignored(here, rules, directory=position < len(parts) - 1):
+            return True
+    return False
+
+
 def inherited_rules(folder: Path) -> list[tuple[Path, GitIgnoreSpec]]:
     """Return the ignore rules of the folders above, up to the one that holds ``.git``, outermost first."""
     found: list[tuple[Path, GitIgnoreSpec]] = []

@@ -40,6 +40,19 @@ class Verdict(NamedTuple):
     """For a switch: the volumes for which it starts as root still, to give them to the account."""
 
 
+class Unit(NamedTuple):
+    """What became of one service or container that starts an image: 1-based line, its name, and in words the rest.
+
+    ``outcome`` is ``hardened``, ``already``, ``left`` or ``danger``; ``left_out`` says why something was not written.
+    """
+
+    line: int
+    name: str
+    outcome: str
+    text: str
+    left_out: str = ""
+
+
 def manual(line: int, reason: str, way_out: str) -> Verdict:
     """Return the verdict that leaves an image to a person."""
     return Verdict(Outcome.MANUAL, line, reason, way_out)

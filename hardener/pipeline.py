@@ -11,7 +11,7 @@ from hardener.decision import targets, verdict
 from hardener.dockerfile import ParseError
 from hardener.edit import Applicability, EditConflict, Finding
 from hardener.fixers import FIXERS
-from hardener.outcome import Outcome, Verdict
+from hardener.outcome import Outcome, Unit, Verdict
 from hardener.pragmas import is_ignored
 from hardener.servers import variant_of
 from hardener.settings import Settings
@@ -52,6 +52,8 @@ class Result:
     after: Project
     stages: tuple[StageResult, ...]
     findings: tuple[Finding, ...]
+    units: tuple[Unit, ...] = ()
+    """For a file that starts images (its path stands in for the Dockerfile's): its services or containers."""
 
     @property
     def changed(self) -> Mapping[PurePosixPath, tuple[bytes, bytes]]:

@@ -54,7 +54,7 @@ def line_counts(diff: bytes) -> tuple[int, int]:
 
 
 def summary(result: Result, name: str) -> Iterator[str]:
-    """Yield one line for each stage that people build: outcome, reason, way out."""
+    """Yield one line for each stage that people build, or service that is started: outcome, reason, way out."""
     many = len(result.stages) > 1
     for stage in result.stages:
         found = stage.verdict
@@ -65,6 +65,9 @@ def summary(result: Result, name: str) -> Iterator[str]:
         if found.outcome is Outcome.SWITCH and not stage.applied:
             outcome, way_out = "prepared", " (but run_as_user was left out)"
         yield f"{where}:{label} {outcome}: {found.reason}{way_out}"
+    for unit in result.units:
+        left_out = f" (left out: {unit.left_out})" if unit.left_out else ""
+        yield f"{name}:{unit.line}: {unit.name}: {unit.outcome}: {unit.text}{left_out}"
 
 
 def details(result: Result, name: str) -> Iterator[str]:

@@ -166,10 +166,12 @@ def account_name(name: Any, where: str) -> str:
 def fixer_names(names: list[Any] | tuple[str, ...], where: str) -> frozenset[str]:
     """Return the set of fixer names; raises ``ConfigurationError`` for one that does not exist."""
     from hardener.fixers import FIXER_NAMES  # noqa: PLC0415  the fixers import this module
+    from hardener.runtime import FIXER_NAMES as OF_DEPLOYMENT  # noqa: PLC0415
 
+    known = (*FIXER_NAMES, *OF_DEPLOYMENT)
     for name in names:
-        if name not in FIXER_NAMES:
-            raise ConfigurationError(f"{where} names no fixer: {name!r}; there are: {', '.join(FIXER_NAMES)}")
+        if name not in known:
+            raise ConfigurationError(f"{where} names no fixer: {name!r}; there are: {', '.join(known)}")
     return frozenset(names)
 
 

@@ -7,6 +7,7 @@ What is not known is ``None``, and nothing may be written from it.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -34,6 +35,9 @@ DEFAULT_CAPABILITIES = frozenset(
 
 # In `Needs.unknown`, for every field.
 ANY = "*"
+
+# What is mounted there is read by everybody, and tells no program where to write.
+HARMLESS = ("/etc/localtime", "/etc/timezone", "/dev/shm")  # noqa: S108  paths of an image
 
 
 class Writable(NamedTuple):
@@ -65,6 +69,10 @@ class Needs:
     """Its user at run time as it is, ``uid:gid`` where the numbers are known; ``None`` for root or not known."""
     runs_as: str | None = None
     """For an image that starts as root: the ``uid:gid`` that it works as from the start, without any capability."""
+    owned: tuple[str, ...] = ()
+    """The directories of the image that belong to ``runs_as``: an empty volume there does too."""
+    mounts: tuple[str, ...] = ()
+    """Where files may be mounted that it only reads, as ``runs_as``."""
     capabilities: tuple[str, ...] | None = None
     """What must be added after dropping all, for the first start and for every later one."""
     writes: tuple[Writable, ...] | None = None
@@ -75,6 +83,9 @@ class Needs:
     """For what is ``None``: the field and why it is not known, for people."""
     sources: tuple[tuple[str, str], ...] = ()
 
+    file_capabilities: tuple[str, ...] = ()
+    """What the file of its program says it must have: with less in the bounding set it does not start."""
+
     def why_unknown(self, field: str) -> str:
         """Return why a field is not known."""
         known = dict(self.unknown)
@@ -83,11 +94,18 @@ class Needs:
     def as_user(self, user: str) -> Needs:
         """Return the needs of the same image started as ``user`` (``uid:gid``) in place of root."""
         uid, _, gid = user.partition(":")
-        given = tuple(
-            one._replace(uid=int(uid), gid=int(gid or uid)) if one.uid is not None else one for one in self.writes or ()
+        numbers = (int(uid), int(gid)) if uid.isdecimal() and gid.isdecimal() else None
+        writes = self.writes
+        if writes is not None and any(one.uid is not None for one in writes):
+            given = (
+                one if one.uid is None else one._replace(uid=numbers[0], gid=numbers[1]) for one in writes if numbers
+            )
+            writes = tuple(given) or None
+        kept = self.file_capabilities
+        gains = f"its program has the file capability {', '.join(kept)}" if kept else self.gains
+        return replace(
+            self, starts_as_root=False, user=user, runs_as=None, capabilities=kept, writes=writes, gains=gains
         )
-        writes = None if self.writes is None else given
-        return replace(self, starts_as_root=False, user=user, runs_as=None, capabilities=(), writes=writes)
 
 
 UNKNOWN = Needs(starts_as_root=None)
@@ -107,13 +125,14 @@ def needs_of_image(
     own_entrypoint: bool = True,
     variables: Mapping[str, str | None] | None = None,
     mounts: Sequence[str] = (),
+    health: str = "",
 ) -> Needs:
     """Return the needs of an image that is run as it is, ``reference`` as in Compose or a pod.
 
     ``command`` are the words given in place of the image's CMD (``None``: none, an empty sequence is none too),
     ``own_entrypoint`` tells that its ENTRYPOINT is not replaced, ``variables`` is the environment given to it, and
-    ``mounts`` are the absolute paths that something is mounted at.  Never raises; what nobody knows is ``None`` in
-    the result.
+    ``mounts`` are the absolute paths that something is mounted at, ``health`` is the text of a health check of its
+    own.  Never raises; what nobody knows is ``None`` in the result.
     """
     facts = image.lookup(reference)
     table = knowledge().get(image.ImageReference.parse(reference).name)
@@ -127,18 +146,29 @@ def needs_of_image(
             known, user_of(facts), unknown=((ANY, f"it runs {command[0] if command else ''}, not the server"),)
         )
     account = owner(facts)
-    needed = tuple(table["file_capabilities"]) if "file_capabilities" in table else ()
     capabilities: tuple[str, ...] | None = tuple(table["capabilities"]) if "capabilities" in table else None
+    owned = tuple(table.get("owned", ()))
+    elsewhere = any(
+        not below((variables or {}).get(one) or "/", owned)
+        for one in table.get("paths", ())
+        if one in (variables or {})
+    )
     found = Needs(
         known,
         user_of(facts),
-        runs_as=account if known and table.get("runs_as_user") else None,
-        capabilities=capabilities if known else needed,
-        gains=f"its program has the file capability {', '.join(needed)}" if needed and not known else "",
+        runs_as=account if known and table.get("runs_as_user") and not elsewhere else None,
+        owned=owned,
+        mounts=(*table.get("mounts", ()), *HARMLESS),
+        capabilities=capabilities,
+        gains="",
+        file_capabilities=tuple(table.get("file_capabilities", ())),
         sources=tuple((key.removesuffix("_source"), value) for key, value in table.items() if key.endswith("_source")),
     )
     writes, missing = writes_of(table, account, command or (), variables or {}, mounts)
-    return replace(found, writes=writes, unknown=(("writes", missing),) if missing else ())
+    if writes is not None and table.get("not_health") and re.search(table["not_health"], health):
+        writes, missing = None, f"its health check: {table['health_reason']}"
+    found = replace(found, writes=writes, unknown=(("writes", missing),) if missing else ())
+    return found if known else found.as_user(user_of(facts) or "")
 
 
 def shown(reference: str) -> str:
@@ -194,7 +224,7 @@ def writes_of(
     for path in absolute_paths(command):
         if not below(path, everywhere):
             return None, f"its command names {path}"
-    harmless = (*everywhere, *table.get("mounts", ()), "/etc/localtime", "/etc/timezone", "/run/secrets", "/dev/shm")  # noqa: S108
+    harmless = (*everywhere, *table.get("mounts", ()), *HARMLESS, "/run/secrets")
     other = next((one for one in mounts if not below(one, harmless)), None)
     if other is not None:
         return None, f"what is mounted at {other} may tell it to write elsewhere"
