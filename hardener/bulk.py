@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hardener.discovery import find_dockerfiles
 from hardener.dockerfile import ParseError
 from hardener.edit import EditConflict
+from hardener.outcome import Unit
 from hardener.pipeline import Result, SelfCheckError, harden
 from hardener.project import Project, UnsafePath, open_project, project_from_bytes, project_root, repository_root
 from hardener.settings import ConfigurationError, settings_for
@@ -133,7 +134,12 @@ def harden_deployment(
         except (UnsafePath, ConfigurationError) as error:
             yield Failure(name, 0, str(error))
         except ParseError as error:
-            yield Failure(name, error.line, str(error))
+            if root is None:
+                yield Failure(name, error.line, str(error))
+            else:  # nobody named it, and it may be a template
+                unread = (Unit(error.line, "file", "left", str(error)),)
+                before = Project(path, {path: b""}, own)
+                yield Hardened(name, Result(before, before, (), (), unread), folder, printed=False)
         except (SelfCheckError, EditConflict) as error:
             yield Failure(name, 0, f"{error}; {REPORT}")
         except Exception as error:  # noqa: BLE001  one file must never stop the others, nor show a traceback

@@ -52,6 +52,8 @@ def plans(files: Files, path: PurePosixPath, stage_needs: StageNeeds) -> Iterato
     takers = compose_services.dependents(every)
     found: dict[str, Options] = {}
     for service in files.services(path):
+        if service.name.startswith("[("):
+            continue  # a key that is no name
         if {"image", "build"} & service.values.keys() or service.values.get("extends"):
             found[service.name] = options_for(files, every, service, stage_needs)
     for service in files.services(path):

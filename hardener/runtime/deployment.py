@@ -102,7 +102,7 @@ def stages(
             index = names.index(target.lower()) if target is not None else len(names) - 1
             found = next((one.verdict for one in result.stages if one.index == index), None) if result else None
             return needs_of_stage(project, index, found)
-        except (OSError, UnsafePath, ParseError):
+        except (OSError, UnsafePath, ParseError, ValueError):  # the last: a context outside of the repository
             return None
 
     return needs

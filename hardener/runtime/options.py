@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from hardener.compose_needs import mount_parts
 from hardener.paths import below
 from hardener.runtime.compose_dangers import is_true
 from hardener.runtime.services import environment, items, mount_rows
@@ -44,6 +45,9 @@ def options_of(values: Mapping[str, Any], needs: Needs, volumes: Mapping[str, st
 
     ``volumes`` has, for the named volumes whose owner is not the image's to decide, why that is so.
     """
+    odd = next(odd_values(values), None)
+    if odd is not None:
+        return Options(told=(odd,))
     if is_true(values.get("privileged")):
         return Options(told=("it is privileged, and nothing else counts then",))
     host = next((one for one in OF_THE_HOST if values.get(one)), None)
@@ -72,6 +76,19 @@ def options_of(values: Mapping[str, Any], needs: Needs, volumes: Mapping[str, st
         no_new_privileges,
         tuple(told),
     )
+
+
+def odd_values(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what of a service is not of the form that Compose takes; then nothing of it is understood."""
+    for key in ("volumes", "cap_add", "cap_drop", "security_opt", "devices", "secrets", "configs"):
+        if values.get(key) is not None and not isinstance(values[key], list):
+            yield f"its {key} are no list"
+    for one in items(values.get("volumes")):
+        target = one.get("target") if isinstance(one, dict) else mount_parts(one)[1] if isinstance(one, str) else None
+        if not isinstance(target, str) or not target or target.startswith(":"):
+            yield f"it mounts {one!r}, which is no volume"
+    if not isinstance(values.get("build") or "", (str, dict)) or not isinstance(values.get("image") or "", str):
+        yield "its image is no name"
 
 
 def as_started(

@@ -9,6 +9,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hardener.compose import NODES
 from hardener.edit import Edit
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def document(path: PurePosixPath, content: bytes) -> Document:
     ends: dict[int, int] = {}
     starts: list[int] = []
     last = 0
+    check_aliases(text)
     event: Any
     for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         begin, end = event.start_mark.index, event.end_mark.index
@@ -55,6 +57,31 @@ def document(path: PurePosixPath, content: bytes) -> Document:
         elif isinstance(event, yaml.ScalarEvent):
             last = begin + len(text[begin:end].rstrip()) if event.style in ("|", ">") else end
     return Document(path, text, ends)
+
+
+def check_aliases(text: str) -> None:
+    """Raise ``yaml.YAMLError`` for an anchor that holds itself, or that grows without end."""
+    import yaml  # noqa: PLC0415
+
+    open_anchors: list[str | None] = []
+    sizes: dict[str, int] = {}
+    counts = [0]
+    event: Any
+    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+            open_anchors.append(event.anchor)
+            counts.append(1)
+        elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
+            size, anchor = counts.pop(), open_anchors.pop()
+            counts[-1] += size
+            if anchor is not None:
+                sizes[anchor] = size
+        elif isinstance(event, yaml.AliasEvent):
+            counts[-1] += sizes.get(str(event.anchor), 1)
+            if event.anchor in open_anchors or counts[-1] > NODES:
+                raise yaml.YAMLError("an anchor holds itself")
+        elif isinstance(event, yaml.ScalarEvent):
+            counts[-1] += 1
 
 
 def added_keys(file: Document, mapping: Any, keys: Sequence[tuple[str, Value]]) -> Iterator[Edit]:
