@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from conftest import FIXTURES
 
-from hardener.bulk import Hardened, harden_file
+from hardener.bulk import Hardened, harden_file, harden_paths
 from hardener.fixers import FIXER_NAMES, FIXERS
 from hardener.report import data_steps, details, summary
+from hardener.runtime import FIXER_NAMES as OF_DEPLOYMENT
 from hardener.writing import write
 
-GROUPS = (*FIXER_NAMES, "outcome", "pipeline")
+GROUPS = (*FIXER_NAMES, *OF_DEPLOYMENT, "outcome", "pipeline")
 CASES = [case for group in GROUPS for case in sorted((FIXTURES / group).glob("*")) if case.is_dir()]
 
 
@@ -32,8 +33,16 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def run(folder: Path, group: str) -> tuple[str, bool]:
     """Harden the tree in place; return the findings as text, and whether anything changed."""
-    overrides = {"select": frozenset({group})} if group in FIXER_NAMES else {}
+    overrides = {"select": frozenset({group})} if group in (*FIXER_NAMES, *OF_DEPLOYMENT) else {}
     text, changed = [], False
+    if group in OF_DEPLOYMENT:
+        for one in [*harden_paths([folder], overrides)]:
+            assert isinstance(one, Hardened), str(one)
+            if one.result.units:
+                text += summary(one.result, str(one.result.before.dockerfile_path).rpartition("project/")[2])
+            changed = changed or bool(one.result.changed)
+            write(one.result)
+        return "\n".join(text) + "\n", changed
     for file in sorted(folder.rglob("*ockerfile*")):
         if ".dockerignore" in file.name:
             continue
@@ -65,7 +74,7 @@ def test_fixture(case: Path, tmp_path: Path, request: pytest.FixtureRequest) -> 
     assert tree(work) == got
 
 
-@pytest.mark.parametrize("fixer", FIXER_NAMES)
+@pytest.mark.parametrize("fixer", [*FIXER_NAMES, *OF_DEPLOYMENT])
 def test_every_fixer_has_a_case_that_changes_and_one_that_must_not(fixer: str) -> None:
     cases = [case for case in CASES if case.parent.name == fixer]
     assert any((case / "after").is_dir() for case in cases)

@@ -196,7 +196,7 @@ def written(text: Document, service: Service, options: Options) -> Planned:
     new: list[tuple[str, Value]] = [("user", f'"{options.user}"')] if options.user else []
     new += [("read_only", "true")] if read_only else []
     new += [(name, items) for name, items in lists.items() if items and (read_only or name != "tmpfs")]
-    edits = [*added_keys(text, node, new), *edits]
+    edits += added_keys(text, node, new)  # behind the items of a list that is the last key
     return Planned(service, replace(options, read_only=read_only, told=tuple(told)), (*new, *keys), tuple(edits))
 
 

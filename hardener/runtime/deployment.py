@@ -129,7 +129,7 @@ def check(before: Project, after: Project, planned: tuple[Planned, ...]) -> None
         raise SelfCheckError("the services would change")
     keys = {one.service.name: dict(one.keys) for one in planned if one.edits}
     for one in planned:
-        if one.through:
+        if one.through and not one.service.values.get("extends"):  # Compose itself adds what is extended
             keys[one.service.name] = keys.get(one.through, {})
     for name, values in new.items():
         if values != expected(old[name], keys.get(name, {})):

@@ -148,6 +148,9 @@ def needs_of_image(
     account = owner(facts)
     capabilities: tuple[str, ...] | None = tuple(table["capabilities"]) if "capabilities" in table else None
     owned = tuple(table.get("owned", ()))
+    is_old = (
+        re.match(table.get("user_not_tags", "$."), image.ImageReference.parse(reference).tag or "latest") is not None
+    )
     elsewhere = any(
         not below((variables or {}).get(one) or "/", owned)
         for one in table.get("paths", ())
@@ -156,7 +159,7 @@ def needs_of_image(
     found = Needs(
         known,
         user_of(facts),
-        runs_as=account if known and table.get("runs_as_user") and not elsewhere else None,
+        runs_as=account if known and table.get("runs_as_user") and not (elsewhere or is_old) else None,
         owned=owned,
         mounts=(*table.get("mounts", ()), *HARMLESS),
         capabilities=capabilities,

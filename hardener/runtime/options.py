@@ -115,6 +115,8 @@ def user_obstacles(values: Mapping[str, Any], needs: Needs, volumes: Mapping[str
     """Yield why an image cannot be certain to start as its own user in place of root."""
     if "$" in str(values.get("image") or ""):
         yield "a variable decides its tag, and the number differs between tags"
+    if values.get("env_file"):
+        yield "its env_file may name another place for its data"
     secret = next((one for one in environment(values.get("environment")) if one.endswith("_FILE")), None)
     if secret is not None or values.get("secrets") or values.get("configs"):
         yield "the files of its secrets may be for root alone"

@@ -26,6 +26,8 @@ Place = tuple[PurePosixPath, str]
 # Lists that another file replaces as a whole; all other lists grow.
 REPLACED = frozenset(("command", "entrypoint", "test"))
 MAXIMUM_DEPTH = 8
+# What is written to a service: that another file has it too, or chooses it there, is no reason against it here.
+WRITTEN = ("read_only", "tmpfs", "cap_drop", "cap_add", "security_opt")
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +82,7 @@ def variants(every: Mapping[Place, Service], service: Service) -> list[dict[str,
     """
     own = effective(every, service)
     found = [own]
+    chosen = {key: own[key] for key in WRITTEN if key in own}
     here = service.file.parent
     for (file, name), other in every.items():
         if name != service.name or file == service.file:
@@ -87,7 +90,8 @@ def variants(every: Mapping[Place, Service], service: Service) -> list[dict[str,
         stands_alone = {"image", "build", "extends"} & other.values.keys()
         near = here in file.parent.parents or file.parent in here.parents
         if file.parent == here or (near and not stands_alone):
-            found.append(merged(own, effective(every, other)))
+            table = merged(own, effective(every, other))
+            found.append({**{key: one for key, one in table.items() if key not in WRITTEN}, **chosen})
     return found
 
 

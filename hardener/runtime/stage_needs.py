@@ -71,9 +71,7 @@ def as_root(
             writes=None,
             unknown=(*((key, why) for key, why in base.unknown if key != "writes"), ("writes", text)),
         )
-    return Needs(
-        True, gains=gains, unknown=(("capabilities", reason), ("writes", f"it starts as root: {reason}"), *unknown)
-    )
+    return Needs(True, gains=gains, unknown=(("capabilities", reason), ("writes", reason), *unknown))
 
 
 def numbers(facts: StageFacts) -> str:

@@ -184,7 +184,7 @@ def in_source(
         place = f"{path}:{line_of(data, match.start())}"
         is_read = "reads" in language and language["reads"].match(data, match.start()) is not None
         if place not in resolved and not is_read:
-            yield f"{place}: it may write a file ({match[0].decode('latin-1').strip()})"
+            yield f"{place}: it may write a file ({match[0].decode('latin-1').strip('( .')})"
     started_other = language["programs"].search(data)
     if started_other is not None:
         yield f"{path}:{line_of(data, started_other.start())}: it starts other programs"
