@@ -249,19 +249,27 @@ class Engine:
                 docker(*compose, "down", *([] if keep else ["--volumes"]), "--rmi", "local", "--timeout", "2")
 
     @contextlib.contextmanager
-    def stack(self, folder: Path) -> Iterator[Callable[[str, int], Container]]:
+    def stack(
+        self,
+        folder: Path,
+        project: str = "",
+        *,
+        keep: bool = False,
+        mounts: Mapping[str, Sequence[str]] = {},  # noqa: B006 - read only
+    ) -> Iterator[Callable[[str, int], Container]]:
         """All services of the folder's Compose files, started the way Compose does it, on a strict network.
 
-        What is given takes a service and a port of its container, and returns that container.
+        What is given takes a service and a port of its container, and returns that container.  With `keep`, the volumes
+        stay for the next one of the same `project`; `mounts` are further volumes of services.
         """
-        project = f"hardener-test-{self.session}-{secrets.token_hex(3)}"
+        project = project or self.compose_project()
         files = [name for name in ("compose.yml", "compose.override.yml") if (folder / name).exists()]
         given = [option for name in files for option in ("--file", str(folder / name))]
         start = ["compose", "--project-name", project, "--project-directory", str(folder), *given]
         services = json.loads(docker(*start, "config", "--format", "json"))["services"]
         extra: dict[str, dict[str, object]] = {}
         for name, service in services.items():
-            extra[name] = {"labels": [self.label], "sysctls": [STRICT[1]]}
+            extra[name] = {"labels": [self.label], "sysctls": [STRICT[1]], "volumes": list(mounts.get(name, ()))}
             if "build" in service:
                 extra[name]["build"] = {"labels": [self.label]}
                 if "HARDENER_ENGINE" in os.environ:
@@ -275,7 +283,7 @@ class Engine:
                 docker(*compose, "up", "--detach", "--build", timeout=BUILD_LIMIT)
                 yield lambda name, port: Container(docker(*compose, "ps", "--all", "--quiet", name).strip(), port)
             finally:
-                docker(*compose, "down", "--volumes", "--rmi", "local", "--timeout", "2")
+                docker(*compose, "down", *([] if keep else ["--volumes"]), "--rmi", "local", "--timeout", "2")
 
     def size(self, image: str) -> int:
         """Bytes of the image."""
