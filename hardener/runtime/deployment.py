@@ -21,6 +21,7 @@ from hardener.runtime import compose_privileges
 from hardener.runtime.compose_privileges import NAME, Planned
 from hardener.runtime.services import Files, items
 from hardener.runtime.stage_needs import needs_of_stage
+from hardener.small_files import content
 
 QUOTES = '"'
 
@@ -84,7 +85,7 @@ def harden_compose(
 
 def current(root: Path, path: PurePosixPath, changed: Mapping[PurePosixPath, bytes]) -> bytes:
     """Return the bytes of a file as it is now: changed and not written yet, or on disk."""
-    return changed[path] if path in changed else repository_files.content(root / path)
+    return changed[path] if path in changed else content(root / path)
 
 
 def stages(
