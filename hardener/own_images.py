@@ -26,6 +26,8 @@ COMMON = frozenset(
 # Words in the names of images of any project.
 EVERYWHERE = frozenset(("web", "api", "server", "service", "frontend", "backend", "client", "site", "nginx", "python"))
 LONG_NAME = 6
+KIND = re.compile(r"[-_](?:service|svc|server|app|api|image|container|ui|web)$")
+DEFAULTED = re.compile(r"\$\{\w+:?-([^{}$]*)\}")
 VERSION = re.compile(r"v?\d[\w.-]*")
 IMAGE = re.compile(rb"^[ \t-]*image:[ \t]*[\"']?([\w./:@-]+)", re.MULTILINE)
 REMOTE = re.compile(r"url\s*=\s*\S*[:/]([\w.-]+)/([\w.-]+?)(?:\.git)?\s*$", re.MULTILINE)
@@ -33,12 +35,12 @@ REMOTE = re.compile(r"url\s*=\s*\S*[:/]([\w.-]+)/([\w.-]+?)(?:\.git)?\s*$", re.M
 
 @lru_cache(maxsize=16)
 def by_name(root: Path) -> dict[str, tuple[PurePosixPath, ...]]:
-    """Return the Dockerfiles of a repository by the names that their folder and file name give them."""
+    """Return the Dockerfiles of a repository by the names (lower case) that their folder and file name give them."""
     found: dict[str, tuple[PurePosixPath, ...]] = {}
     for file in files(root).dockerfiles:
         # `redis/7.2/Dockerfile` is an image redis:7.2
         folder = file.parent.parent if VERSION.fullmatch(file.parent.name) else file.parent
-        for name in {file.parent.name, folder.name, *file.name.lower().split(".")} - COMMON:
+        for name in {file.parent.name.lower(), folder.name.lower(), *file.name.lower().split(".")} - COMMON:
             found[name] = (*found.get(name, ()), file)
     return found
 
@@ -50,7 +52,10 @@ def named(root: Path, name: str, seen_from: PurePosixPath) -> frozenset[PurePosi
     ``x-web`` and ``owner/x-web`` are ``web/Dockerfile`` or ``Dockerfile.web``; of several, those closest to the
     file that says so, ``seen_from``.  A namespace has to be one of the repository's own.
     """
-    if not name or "$" in name or image.lookup(name) is not None:
+    name = with_defaults(name)
+    if "$" in name:
+        return frozenset(dockerfile for stated, dockerfile in stated_images(root) if with_defaults(stated) == name)
+    if not name or image.lookup(name) is not None:
         return frozenset()
     stated = built_as(root, name)
     if stated:
@@ -60,7 +65,9 @@ def named(root: Path, name: str, seen_from: PurePosixPath) -> frozenset[PurePosi
     of_repository = last.lower() == repository_is or last.lower().startswith(f"{repository_is}-")
     if not is_own(root, namespace) and not is_called_after(root, last) and not (of_repository and namespace):
         return frozenset()
+    last = last.lower()
     ends = [last, *(last[match.end() :] for match in re.finditer(r"[-_]", last))]
+    ends += [KIND.sub("", one) for one in ends if KIND.search(one)]  # `orders-service` is `Orders/Dockerfile`
     found = next((by_name(root)[end] for end in ends if end in by_name(root)), ())
     if not found and namespace and of_repository:
         return named_like_repository(root)
@@ -74,7 +81,7 @@ def built_as(root: Path, name: str) -> frozenset[PurePosixPath]:
 
     Where a variable decides part of what they say, two components have to be equal, or the namespace one's own.
     """
-    stated = frozenset(dockerfile for built_name, dockerfile in stated_images(root) if built_name == name)
+    stated = frozenset(dockerfile for built, dockerfile in stated_images(root) if with_defaults(built) == name)
     asked = image_name(name)
     if stated or asked is None:
         return stated
@@ -111,6 +118,13 @@ def repository_name(root: Path) -> str:
     """Return the name (lower case) of the repository at its Git remote, else that of its folder."""
     match = REMOTE.search(content(root / ".git" / "config").decode("utf-8", "replace"))
     return (match[2] if match is not None else root.name).lower()
+
+
+def with_defaults(name: str) -> str:
+    """Return an image's name with the defaults of its variables: ``${REGISTRY:-shop}/web`` is ``shop/web``."""
+    for _ in range(3):
+        name = DEFAULTED.sub(r"\1", name)
+    return name
 
 
 def is_called_after(root: Path, last: str) -> bool:
