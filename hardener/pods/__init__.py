@@ -1,0 +1,1 @@
+"""Pods: what Kubernetes manifests let their containers do, and the security contexts that are written into them."""
