@@ -99,11 +99,13 @@ def deployment_files(folder: Path, root: Path) -> tuple[Path, ...]:
     """Return the files below a folder that start images; those of a repository inside it too."""
     from hardener import repository_files  # noqa: PLC0415  a Dockerfile alone needs none of it
 
-    if not repository_files.contents(root).compose:
+    contents = repository_files.contents(root)
+    if not contents.compose and not contents.manifests:
         return ()
+    from hardener.pods.manifests import manifests_below  # noqa: PLC0415
     from hardener.runtime.deployment import compose_files  # noqa: PLC0415
 
-    return tuple(root / path for path in compose_files(root, folder))
+    return tuple(root / path for path in (*compose_files(root, folder), *manifests_below(root, folder)))
 
 
 def harden_deployment(
@@ -115,7 +117,8 @@ def harden_deployment(
 ) -> Iterator[Hardened | Failure]:
     """Harden files that start images, each on top of what was changed before; ``root`` is the folder asked for."""
     for file in files:
-        from hardener.runtime.deployment import harden_compose  # noqa: PLC0415  yaml is for those who have it
+        from hardener.pods import manifests  # noqa: PLC0415  yaml is for those who have it
+        from hardener.runtime.deployment import harden_compose  # noqa: PLC0415
 
         name = shown(file)
         own = repository_root(file.parent) or root or project_root(file.parent)
@@ -126,7 +129,8 @@ def harden_deployment(
         made = {where: one for (place, where), one in results.items() if place == own}
         try:
             settings = settings_for(file.parent, overrides)
-            result = harden_compose(own, path, settings, pending.get(own, {}), made)
+            harden_one_file = manifests.harden_file if manifests.is_manifest(file) else harden_compose
+            result = harden_one_file(own, path, settings, pending.get(own, {}), made)
         except FileNotFoundError:
             yield Failure(name, 0, "there is no such file")
         except OSError as error:

@@ -40,6 +40,7 @@ Leave something alone: `# harden: ignore` or `# harden: ignore=move_port` above 
 # The commands beside `harden PATH...`: name, module, and the line for --help.  Imported when they are called.
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("hardener.run.command", "Print the docker run line of the hardened image."),
+    "checklist": ("hardener.checklist.command", "Answer the hardening checklist for a project."),
     "ci": ("hardener.ci.command", "Add harden --check and an image scan to a CI pipeline."),
     "repos": ("hardener.repos.command", "Harden many repositories: folders, files of URLs, clone URLs."),
 }

@@ -6,11 +6,14 @@ counts them, none are added.
 
 from __future__ import annotations
 
+import os
 import re
 from functools import lru_cache, partial
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from hardener.decision import targets, verdict
+from hardener.discovery import ignored_below
 from hardener.dockerfile import ParseError
 from hardener.edit import Finding
 from hardener.outcome import Unit
@@ -21,12 +24,12 @@ from hardener.pods.security import harden_manifest, why_not_restricted
 from hardener.pods.self_check import differs
 from hardener.pods.workloads import is_template, workloads
 from hardener.project import Project, UnsafePath, inside
-from hardener.repository_files import contents, files
+from hardener.repository_files import content, contents, files
 from hardener.runtime.deployment import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path, PurePosixPath
+    from pathlib import Path
 
     from hardener.pods.security import Hardening
     from hardener.pods.workloads import Workload
@@ -38,6 +41,7 @@ RESTRICTED = "Pod Security restricted"
 VOLUME_PATCH = re.compile(
     rb"path[\"']?:[ \t]*[\"']?/\S*/(?:volumes|volumeMounts)(?:/\d+\S*)?[\"']?[ \t]*\r?$", re.MULTILINE
 )
+OBJECT = re.compile(rb"(?m)^[\"'{ \t]*apiVersion[\"']?:")
 OPENSHIFT = re.compile(rb"^apiVersion:[ \t]*[\"']?(?:[\w.]+\.)?openshift\.io/", re.MULTILINE)
 
 
@@ -46,6 +50,19 @@ def manifest_files(root: Path) -> tuple[PurePosixPath, ...]:
     """Return the files of a repository that may be manifests with pods, templates too."""
     found = contents(root).manifests
     return tuple(path for path, data in found if b"apiVersion" in data and b"kind" in data)
+
+
+def manifests_below(root: Path, folder: Path) -> tuple[PurePosixPath, ...]:
+    """Return the manifests at or below a folder of ``root``, without what Git ignores."""
+    below = PurePosixPath(os.path.relpath(folder, root))
+    found = (path for path in manifest_files(root) if path.is_relative_to(below))
+    return tuple(path for path in found if not ignored_below(root, root / path))
+
+
+def is_manifest(file: Path) -> bool:
+    """Whether a YAML file has objects of Kubernetes, as far as its words tell; a Compose file has neither."""
+    data = content(file)
+    return OBJECT.search(data) is not None
 
 
 def harden_file(
@@ -127,6 +144,8 @@ def of_hardening(one: Hardening, after: Workload, *, is_written: bool) -> Unit:
         if not is_written:
             return Unit(one.workload.line, one.workload.title, "left", f"{NAME} was left out")
         return Unit(one.workload.line, one.workload.title, "hardened", f"{said(one)}; {verdict_text}", left_out)
+    if missing and not one.is_known:
+        return Unit(one.workload.line, one.workload.title, "left", left_out)
     outcome = "left" if missing else "already"
     return Unit(one.workload.line, one.workload.title, outcome, verdict_text, left_out)
 

@@ -55,6 +55,8 @@ class Hardening(NamedTuple):
     edits: tuple[Edit, ...]
     changes: tuple[Change, ...]
     left: tuple[str, ...]
+    is_known: bool = True
+    """Whether anything is known of its images."""
 
 
 def harden_manifest(
@@ -65,12 +67,12 @@ def harden_manifest(
     numbers: bool = True,
     no_volumes: str = "",
 ) -> tuple[Hardening, ...]:
-    """Return what the workloads of one manifest get; those without a container whose image is known, nothing.
+    """Return what the workloads of one manifest get, nothing but reasons where no image of theirs is known.
 
     ``numbers`` is false where the cluster chooses user ids; ``no_volumes`` says why no volume may be added.
     """
     found = (of_workload(one, resolve, numbers=numbers, no_volumes=no_volumes) for one in workloads(path, data))
-    return tuple(one for one in found if one is not None)
+    return tuple(found)
 
 
 def of_workload(
@@ -79,8 +81,8 @@ def of_workload(
     *,
     numbers: bool,
     no_volumes: str,
-) -> Hardening | None:
-    """Return what one workload gets, ``None`` where nothing is known of its images."""
+) -> Hardening:
+    """Return what one workload gets."""
     known: list[tuple[Container, Answer, Wanted]] = []
     others: list[Container] = []
     left: list[str] = []
@@ -97,7 +99,7 @@ def of_workload(
             want.left.append(f"readOnlyRootFilesystem: {no_volumes}")
         known.append((container, answer, want))
     if not known:
-        return None
+        return Hardening(workload, (), (), tuple(left), is_known=False)
     left += [f"container {one.name}: {text}" for one, _, want in known for text in want.left]
     if any(key.startswith(SECCOMP_ANNOTATION) for key in pod_annotations(workload)):
         for _, _, want in known:

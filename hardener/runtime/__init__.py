@@ -3,4 +3,4 @@
 from __future__ import annotations
 
 # What --select, --ignore and comments call the passes over files that start images.
-FIXER_NAMES = ("compose_privileges",)
+FIXER_NAMES = ("compose_privileges", "kubernetes_privileges")

@@ -1,0 +1,1 @@
+"""The checklist of a project: is it root, which ports, which rights, what is written, is it scanned."""
