@@ -73,8 +73,11 @@ def refused(context: Mapping[str, Any], outer: Mapping[str, Any], pod: Mapping[s
         return "it is for Windows"
     if effective(context, outer, "runAsUser") == "0":
         return "the manifest says runAsUser: 0"
-    added = set(plain_list(table(context.get("capabilities")).get("add"))) - {"NET_BIND_SERVICE"}
-    if added:
+    capabilities = table(context.get("capabilities"))
+    added = set(plain_list(capabilities.get("add"))) - {"NET_BIND_SERVICE"}
+    if "SYS_ADMIN" in added:  # with it, the API server takes no allowPrivilegeEscalation: false
+        return "the manifest adds SYS_ADMIN"
+    if added and "ALL" not in plain_list(capabilities.get("drop")):
         return f"the manifest adds {', '.join(sorted(added))}, for which the rest may be needed too"
     if context.get("procMount") not in (None, "Default"):
         return "it has a procMount of its own"
