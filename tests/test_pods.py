@@ -1,7 +1,4 @@
-"""Pods of Kubernetes manifests: ``before/`` hardened is ``after/`` (or stays as it is), told as ``findings.txt`` has it.
-
-The Dockerfiles are hardened first, with all fixers, as `harden FOLDER` does.
-"""
+"""Pods of Kubernetes manifests, beside the fixtures: styles of writing, what is refused, and the self-check."""
 
 from __future__ import annotations
 
@@ -14,66 +11,15 @@ from conftest import FIXTURES
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardener.bulk import Hardened, harden_file
+from hardener.bulk import Hardened, harden_paths
 from hardener.edit import splice
-from hardener.pods import insertion, manifests, restricted
+from hardener.pods import insertion, restricted
 from hardener.pods.security import Answer, harden_manifest
 from hardener.pods.self_check import differs
 from hardener.pods.workloads import workloads
-from hardener.report import summary
 from hardener.runtime.needs import Needs, Writable
-from hardener.settings import Settings
-from hardener.writing import write
 
-CASES = sorted((FIXTURES / "kubernetes_privileges").iterdir())
 PATH = PurePosixPath("a.yaml")
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
-    }
-
-
-def run(folder: Path) -> tuple[str, bool]:
-    """Harden the tree in place; return what is said of its manifests, and whether one of them changed."""
-    results = {}
-    for file in sorted(folder.rglob("Dockerfile")):
-        one = harden_file(file, folder, {})
-        assert isinstance(one, Hardened), str(one)
-        results[one.result.before.dockerfile_path] = one.result
-        write(one.result)
-    text, changed = [], False
-    for path in manifests.manifest_files(folder):
-        result = manifests.harden_file(folder, path, Settings(), {}, results)
-        text += summary(result, str(path))
-        changed = changed or bool(result.changed)
-        write(result)
-    return "\n".join(text) + "\n", changed
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_fixture(case: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    work = tmp_path / case.name
-    shutil.copytree(case / "before", work)
-    findings, changed = run(work)
-    got = {name: data for name, data in tree(work).items() if name.startswith("k8s/")}
-    if request.config.getoption("--update"):
-        shutil.rmtree(case / "after", ignore_errors=True)
-        if changed:
-            shutil.copytree(work, case / "after")
-        (case / "findings.txt").write_text(findings)
-    expected = tree(case / "after") if (case / "after").is_dir() else tree(case / "before")
-    assert got == {name: data for name, data in expected.items() if name.startswith("k8s/")}
-    assert findings == (case / "findings.txt").read_text()
-    again = tmp_path / f"{case.name}-again"  # by another name: what is read of a folder is kept
-    shutil.copytree(work, again)
-    _, changed = run(again)
-    assert not changed, "a second run changes it again"
-
-
-def test_there_are_cases_that_change_and_cases_that_must_not() -> None:
-    assert {(case / "after").is_dir() for case in CASES} == {True, False}
 
 
 KNOWN = Needs(False, "5000:5000", capabilities=(), writes=(Writable("/tmp"), Writable("/data", kept=True)), gains="")
@@ -189,6 +135,30 @@ spec:
     found, after = harden(text)
     assert b"fsGroup" not in after
     assert any(one.startswith(left) for one in found[0].left)
+
+
+def test_a_claim_that_the_old_image_wrote_is_given_to_the_group() -> None:
+    text = """kind: Pod
+spec:
+  volumes: [{name: d, persistentVolumeClaim: {claimName: d}}]
+  containers:
+    - {name: web, image: web, volumeMounts: [{name: d, mountPath: /data}]}
+"""
+    _, after = harden(text)
+    assert yaml.safe_load(after)["spec"]["securityContext"]["fsGroup"] == 5000
+
+
+def test_manifests_start_from_the_dockerfile_that_is_hardened_before(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    shutil.copytree(FIXTURES / "kubernetes_privileges" / "deployment" / "before" / "k8s", tmp_path / "k8s")
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "Dockerfile").write_text('FROM python:3.12-slim\nCOPY a.py .\nCMD ["python", "a.py"]\n')
+    (tmp_path / "web" / "a.py").write_text("")
+    results = [one.result for one in harden_paths([tmp_path]) if isinstance(one, Hardened)]
+    assert [unit.outcome for result in results for unit in result.units] == ["hardened"]
+    alone = [one.result for one in harden_paths([tmp_path / "k8s" / "web.yaml"]) if isinstance(one, Hardened)]
+    assert [unit.outcome for result in alone for unit in result.units] == ["left"]
+    assert "runs as root" in alone[0].units[0].text
 
 
 def test_fsgroup_is_left_out_where_another_container_would_see_its_volume_change() -> None:

@@ -255,6 +255,15 @@ def fs_group(
     return int(groups.pop()), left
 
 
+def unwritten_group(containers: Sequence[Container], pod: Mapping[str, Any]) -> Iterator[str]:
+    """Yield where an image that was not root's before writes a claim: whose that is, was decided before."""
+    for container in containers:
+        for name, path, read_only in mounts(container):
+            kind = kind_of(pod, name)
+            if not read_only and kind in GROUPED and kind != "emptyDir":
+                yield f"container {container.name} wrote {path} as this user before; set it where a fresh volume is root's"
+
+
 def is_affected(container: Container, pod: Mapping[str, Any]) -> bool:
     """Whether fsGroup would change what a container sees in one of its volumes."""
     kinds = {name: kind_of(pod, name) for name, _, _ in mounts(container)}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hardener.compose import entry, plain
 from hardener.edit import Edit
 from hardener.pods import insertion
-from hardener.pods.contexts import Wanted, fs_group, wanted
+from hardener.pods.contexts import Wanted, fs_group, unwritten_group, wanted
 from hardener.pods.restricted import items, table, violations
 from hardener.pods.workloads import NODES, shared, workloads
 
@@ -109,6 +109,9 @@ def of_workload(
     rest = [one for one in workload.containers if one not in [container for container, _ in switched]]
     group, reasons = fs_group(switched, rest, workload.values) if numbers else (None, [])
     left += reasons
+    if numbers and "fsGroup" not in table(workload.values.get("securityContext")):
+        kept = [one for one, answer, _ in known if not answer.is_switched and answer.needs.starts_as_root is False]
+        left += [f"fsGroup: {text}" for text in unwritten_group(kept, workload.values)]
     pod_keys = of_all(known, others)
     if group is not None:
         pod_keys = {**{key: pod_keys[key] for key in USER_KEYS if key in pod_keys}, "fsGroup": group, **pod_keys}
