@@ -261,7 +261,7 @@ def unwritten_group(containers: Sequence[Container], pod: Mapping[str, Any]) -> 
         for name, path, read_only in mounts(container):
             kind = kind_of(pod, name)
             if not read_only and kind in GROUPED and kind != "emptyDir":
-                yield f"container {container.name} wrote {path} as this user before; set it where a fresh volume is root's"
+                yield f"container {container.name} wrote {path} as this user before; set it for fresh volumes"
 
 
 def is_affected(container: Container, pod: Mapping[str, Any]) -> bool:
