@@ -24,8 +24,9 @@ from hardener.pods.security import harden_manifest, why_not_restricted
 from hardener.pods.self_check import differs
 from hardener.pods.workloads import is_template, workloads
 from hardener.project import Project, UnsafePath, inside
-from hardener.repository_files import content, contents, files
+from hardener.repository_files import contents, files
 from hardener.runtime.deployment import opened
+from hardener.small_files import content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
