@@ -141,28 +141,26 @@ def plan_of_work_tree(task: Task, repository: local.Repository) -> Plan:
     if task.allow_dirty or not made.files:
         return made
     with shadow(repository) as git_dir:
-        dirty = changes(repository, git_dir)
-    touched = {one.path for one in made.files}
-    tracked = [path for status, path in dirty if status != "??"]
-    untracked = [
-        path
-        for status, path in dirty
-        if status == "??" and any(f"{one}/".startswith(path) or one == path for one in touched)
-    ]
-    if tracked or untracked:
-        what = f"{tracked[0]} is changed" if tracked else f"{untracked[0]} is not in Git"
+        changed, tracked = index_of(repository, git_dir)
+    new = [one.path for one in made.files if one.path not in tracked]
+    if changed or new:
+        what = f"{changed[0]} is changed" if changed else f"{new[0]} is not in Git"
         return failed(task.source, f"the work tree is not clean: {what}; commit or stash it, or use --allow-dirty")
     return made
 
 
-def changes(repository: local.Repository, git_dir: Path) -> list[tuple[str, str]]:
-    """Return status and path of what differs from HEAD or is not in Git, as ``git status`` names it."""
-    output = git(
-        f"--work-tree={repository.work_tree}", "-c", "core.bare=false", "status", "--porcelain", "-z",
-        "--untracked-files=normal", "--ignore-submodules=all", "--no-renames",
-        git_dir=git_dir, extra={"GIT_INDEX_FILE": str(repository.git_dir / "index")},
-    )  # fmt: skip
-    return [(record[:2].decode("ascii"), os.fsdecode(record[3:])) for record in output.split(b"\0") if record]
+def index_of(repository: local.Repository, git_dir: Path) -> tuple[list[str], frozenset[str]]:
+    """Return the paths that differ from HEAD, and all that Git knows.
+
+    The files that Git does not know are not looked for: that would read ignore files, of which one may be a pipe.
+    """
+    words = (f"--work-tree={repository.work_tree}", "-c", "core.bare=false")
+    extra = {"GIT_INDEX_FILE": str(repository.git_dir / "index")}
+    options = ("--porcelain", "-z", "--untracked-files=no", "--ignore-submodules=all", "--no-renames")
+    status = git(*words, "status", *options, git_dir=git_dir, extra=extra)
+    known = git(*words, "ls-files", "-z", git_dir=git_dir, extra=extra)
+    changed = [os.fsdecode(record[3:]) for record in status.split(b"\0") if record]
+    return changed, frozenset(os.fsdecode(path) for path in known.split(b"\0"))
 
 
 def plan_of_folder(task: Task, folder: Path, entries: Mapping[str, snapshot.Entry]) -> Plan:
