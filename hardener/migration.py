@@ -108,8 +108,8 @@ def of_kubernetes(project: Project, account: Account) -> Iterator[Migration]:
 
 def for_named_volume(service: Service, target: str, owner: str) -> str:
     """Return the command for a named volume: through Compose, which knows the volume's real name."""
-    # Without CAP_CHOWN root may not either; the second is for folders that are the new user's already.
-    rights = " --cap-add CHOWN --cap-add DAC_OVERRIDE" if service.values.get("cap_drop") else ""
+    # Root may not without CAP_CHOWN either; the second is for folders that are the new user's already.
+    rights = " --cap-add CHOWN --cap-add DAC_OVERRIDE"  # `compose_privileges` may drop them in the same run
     run = f"{compose_command(service)} run --rm --no-deps --user 0{rights} --entrypoint chown"
     return f"{run} {service.name} -R {owner} {shlex.quote(target)}"
 

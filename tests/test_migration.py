@@ -94,7 +94,8 @@ def test_nothing_has_to_be_done(dockerfile: str, files: dict[str, str], tmp_path
                 (
                     "compose",
                     "/data",
-                    "docker compose run --rm --no-deps --user 0 --entrypoint chown web -R 5000:5000 /data",
+                    "docker compose run --rm --no-deps --user 0 --cap-add CHOWN --cap-add DAC_OVERRIDE "
+                    "--entrypoint chown web -R 5000:5000 /data",
                 ),
                 ("anonymous", "/cache", "docker compose exec --user 0 web chown -R 5000:5000 /cache"),
             ],
@@ -118,8 +119,8 @@ def test_nothing_has_to_be_done(dockerfile: str, files: dict[str, str], tmp_path
                 (
                     "compose",
                     "/data",
-                    "docker compose -f docker/compose.prod.yml run --rm --no-deps --user 0 --entrypoint chown web "
-                    "-R 5000:5000 /data",
+                    "docker compose -f docker/compose.prod.yml run --rm --no-deps --user 0 --cap-add CHOWN "
+                    "--cap-add DAC_OVERRIDE --entrypoint chown web -R 5000:5000 /data",
                 )
             ],
         ),
