@@ -24,7 +24,10 @@ DEMO = ROOT / "fixtures" / "projects" / "flask" / "before"
 
 # The parts of the package, in the order in which a run meets them; the first pattern that fits a module counts.
 AREAS = (
-    ("The command, and many files at once", "__main__ cli settings discovery bulk pipeline report writing __init__"),
+    (
+        "The command, and many files at once",
+        "__main__ cli settings discovery bulk pipeline changed_lines report writing __init__",
+    ),
     ("Reading a Dockerfile without losing a byte", "edit lexing masking dockerfile variables stages lines pragmas"),
     (
         "Reading shell, and what its commands need",

@@ -42,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("hardener.run.command", "Print the docker run line of the hardened image."),
     "checklist": ("hardener.checklist.command", "Answer the hardening checklist for a project."),
     "ci": ("hardener.ci.command", "Add harden --check and an image scan to a CI pipeline."),
+    "pr": ("hardener.bot.command", "Open a repository's pull request, or bring it up to date."),
     "repos": ("hardener.repos.command", "Harden many repositories: folders, files of URLs, clone URLs."),
 }
 

@@ -23,6 +23,20 @@ OTHER_ENDINGS = (
 )  # fmt: skip
 
 
+# Dockerfiles that nobody ships: what tests build, what shows how, what others wrote.  A pull request that changes them
+# looks as if its sender did not (google/runq#23: "makes no sense, source looks suspicious").
+ASIDE = re.compile(
+    r"(?:^|/)(?:tests?|testing|testdata|fixtures?|__tests__|specs?|mocks?|examples?|samples?|demos?|tutorials?"
+    r"|vendor|third[-_]party|node_modules)/",
+    re.IGNORECASE,
+)
+
+
+def is_aside(path: str) -> bool:
+    """Whether a path (/-separated, relative to the repository) is of a test, an example or somebody else's code."""
+    return ASIDE.search(path) is not None
+
+
 def is_dockerfile_name(name: str) -> bool:
     """Whether a file of this name is taken for a Dockerfile."""
     return FILE_NAME.match(name) is not None and not name.lower().endswith(OTHER_ENDINGS)

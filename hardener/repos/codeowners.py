@@ -19,15 +19,28 @@ PLACES = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS", ".gitlab/CODEOW
 MOST_RULES = 2000
 
 
-def rules(folder: Path) -> list[tuple[str, str]]:
-    """Return pattern and first owner of each line of the first CODEOWNERS file that a repository has."""
+def rules(folder: Path) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the rules of the first CODEOWNERS file that a repository has."""
     data = next((data for place in PLACES if (data := content(folder / place))), b"")
+    return rules_in(data.decode("utf-8", "replace"))
+
+
+def rules_in(text: str) -> list[tuple[str, tuple[str, ...]]]:
+    """Return pattern and owners of each line of a CODEOWNERS file; the headings of GitLab's sections are no rules."""
     found = []
-    for line in data.decode("utf-8", "replace").splitlines()[:MOST_RULES]:
+    for line in text.splitlines()[:MOST_RULES]:
         words = line.split("#")[0].split()
-        if len(words) > 1 and not words[0].startswith(("[", "^[")):
-            found.append((words[0], words[1].lstrip("@")))
+        if words and not words[0].startswith(("[", "^[")):
+            found.append((words[0], tuple(words[1:])))
     return found
+
+
+def owners_of(paths: Iterable[str], found: list[tuple[str, tuple[str, ...]]]) -> dict[str, tuple[str, ...]]:
+    """Return the owners of each path, ``()`` where nobody is named."""
+    from pathspec import GitIgnoreSpec  # noqa: PLC0415  few repositories have the file
+
+    specs = [(GitIgnoreSpec.from_lines([pattern]), owners) for pattern, owners in reversed(found)]
+    return {path: next((owners for spec, owners in specs if spec.match_file(path)), ()) for path in paths}
 
 
 def team_of(folder: Path, paths: Iterable[str]) -> str:
@@ -35,10 +48,5 @@ def team_of(folder: Path, paths: Iterable[str]) -> str:
     found = rules(folder)
     if not found:
         return ""
-    from pathspec import GitIgnoreSpec  # noqa: PLC0415  few repositories have the file
-
-    specs = [(GitIgnoreSpec.from_lines([pattern]), owner) for pattern, owner in reversed(found)]
-    owners = Counter(
-        owner for path in paths if (owner := next((name for spec, name in specs if spec.match_file(path)), ""))
-    )
+    owners = Counter(owners[0].lstrip("@") for owners in owners_of(paths, found).values() if owners)
     return owners.most_common(1)[0][0] if owners else ""

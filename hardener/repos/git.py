@@ -61,7 +61,7 @@ OFFLINE = {
 }
 # What git and its transports say of a connection that may work the next time.
 TRANSIENT = re.compile(
-    r"could not resolve host|temporary failure in name resolution|timed out|connection (?:refused|reset)"
+    r"could not resolve host|empty reply|temporary failure in name resolution|timed out|connection (?:refused|reset)"
     r"|failed to connect|early eof|rpc failed|unexpected disconnect|hung up|broken pipe|error: (?:429|5\d\d)|gnutls"
     r"|ssl_read|ssl_error|kex_exchange_identification|network is unreachable|no route to host"
     r"|transfer closed|low speed|http/2 stream",

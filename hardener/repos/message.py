@@ -26,9 +26,9 @@ MARK = re.compile(rf"^{TRAILER}: ([0-9a-f]{{64}})\s*$", re.MULTILINE)
 MOST_LINES = 40
 
 
-def message(plan: Plan, trailers: Iterable[str] = ()) -> str:
+def message(plan: Plan, trailers: Iterable[str] = (), subject: str = SUBJECT) -> str:
     """Return the message of a plan's commit; ``trailers`` (``Signed-off-by: …``) stand before the mark."""
-    paragraphs = [SUBJECT, wrapped(WHY)]
+    paragraphs = [subject, wrapped(WHY)]
     switched = [one for one in plan.images if one.outcome == "switched"]
     left = [one for one in plan.images if one.outcome == "manual"]
     for title, images in (("Switched:", switched), ("Left alone:", left)):

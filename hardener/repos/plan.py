@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hardener.bulk import Hardened, Pending, harden_file
-from hardener.discovery import find_dockerfiles
+from hardener.changed_lines import changes as changes_of
+from hardener.discovery import find_dockerfiles, is_aside
 from hardener.outcome import Outcome
 from hardener.project import repository_root
 from hardener.repos import clone, local, snapshot
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hardener.bulk import Failure
+    from hardener.changed_lines import Change
     from hardener.pipeline import Result
     from hardener.repos.values import Task
 
@@ -165,7 +167,10 @@ def index_of(repository: local.Repository, git_dir: Path) -> tuple[list[str], fr
 
 def plan_of_folder(task: Task, folder: Path, entries: Mapping[str, snapshot.Entry]) -> Plan:
     """Return the plan for every Dockerfile below a folder, but for those of a repository inside it."""
-    files = [file for file in find_dockerfiles(folder) if repository_root(file.parent) in (folder, None)]
+    found = [file for file in find_dockerfiles(folder) if repository_root(file.parent) in (folder, None)]
+    names = {file: file.relative_to(folder).as_posix() for file in found}
+    aside = [file for file in found if task.skip_aside and is_aside(names[file])]
+    files = [file for file in found if file not in aside]
     overrides = dict(task.overrides)
     pending: Pending = {}
     results = [harden_file(file, folder, overrides, pending) for file in files]
@@ -188,6 +193,7 @@ def plan_of_folder(task: Task, folder: Path, entries: Mapping[str, snapshot.Entr
         images=images,
         findings=tuple(finding for result in hardened for finding in findings_of(result)),
         errors=tuple(errors),
+        aside=tuple(names[file] for file in aside),
         dockerfiles=len(files),
     )
 
@@ -246,9 +252,15 @@ def images_of(result: Result) -> Iterable[ImagePlan]:
 
 
 def findings_of(result: Result) -> Iterable[FindingPlan]:
-    """Yield what the fixers found in one Dockerfile and the files around it."""
+    """Yield what the fixers found in one Dockerfile and the files around it: one for each file of a change."""
+    places: dict[int, list[Change]] = {}
+    for change in changes_of(result):
+        places.setdefault(id(change.finding), []).append(change)
     for one in result.findings:
-        yield FindingPlan(str(one.path), one.line, one.fixer, one.reason, bool(one.edits))
+        for change in places.get(id(one), ()):
+            yield FindingPlan(str(change.path), change.old, one.fixer, one.reason, applied=True, after=change.new)
+        if id(one) not in places:
+            yield FindingPlan(str(one.path), one.line, one.fixer, one.reason, bool(one.edits))
 
 
 def in_repository(path: str) -> str:

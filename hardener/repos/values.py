@@ -47,6 +47,8 @@ class Task:
     overrides: tuple[tuple[str, Any], ...] = ()
     limits: Limits = field(default_factory=Limits)
     attempt: int = 1
+    skip_aside: bool = False
+    """Whether Dockerfiles of tests, examples and vendored code are left out."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,17 @@ class ImagePlan:
 
 @dataclass(frozen=True)
 class FindingPlan:
-    """One change, or what was left alone: Dockerfile, 1-based line, fixer, reason; ``applied`` if it has edits."""
+    """One change of one file, or what was left alone: file, 1-based line, fixer, reason; ``applied`` if it has edits.
+
+    ``after`` is the 1-based line in the file after the change, 0 where there is none or it is not known.
+    """
 
     path: str
     line: int
     fixer: str
     reason: str
     applied: bool
+    after: int = 0
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,8 @@ class Plan:
     """Everything that is known of one repository: made by a worker, without any effect outside it.
 
     ``commit`` is what the changes are relative to (``""`` for a work tree), ``branch`` the branch it is the tip of.
-    ``errors`` has a line for each Dockerfile that could not be read, ``notes`` for what was left out.
+    ``errors`` has a line for each Dockerfile that could not be read, ``notes`` for what was left out; ``aside`` are the
+    Dockerfiles that the task left out.
     ``transient``: a failure of the network, which may work later.  ``machine``: one of this machine (a full disk).
     """
 
@@ -107,6 +114,7 @@ class Plan:
     findings: tuple[FindingPlan, ...] = ()
     errors: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    aside: tuple[str, ...] = ()
     dockerfiles: int = 0
     fetch_seconds: float = 0.0
     harden_seconds: float = 0.0
