@@ -38,16 +38,36 @@ COMMAND = [sys.executable, "-c", "from hardener.repos.worker import main; main()
 
 
 class Worker:
-    """The keeper of one process.  Not for several threads at once."""
+    """The keeper of one process.  One thread plans with it; another one may only end it."""
 
     def __init__(self) -> None:
         """Start nothing yet."""
         self.process: subprocess.Popen[bytes] | None = None
+        self.planning = threading.Lock()
+        self.ended = False
 
     def plan(self, task: Task) -> Plan:
         """Return the plan that the process makes; its death or its delay is the plan of a failure.  Never raises."""
+        with self.planning:
+            return self.planned(task)
+
+    def end(self) -> None:
+        """End the process for good, from another thread.
+
+        It is killed first, so that the thread that waits for it reads the end of its answers and lets go; a pipe that
+        is closed under a waiting thread would wake nobody.
+        """
+        self.ended = True
+        self.kill()
+        with self.planning:
+            self.stop()
+
+    def planned(self, task: Task) -> Plan:
+        """Return what `plan` returns, in the one thread that plans."""
         try:
             process = self.started()
+            if self.ended:
+                self.kill()
             send(process.stdin, task)
             made: Plan | None = received(process.stdout, task.limits.seconds + GRACE_SECONDS)
         except TimeoutError:
@@ -89,13 +109,19 @@ class Worker:
         memory = ": probably it needed more memory than there is" if code == -signal.SIGKILL else ""
         return f"the process that read it was {how}{memory}"
 
+    def kill(self) -> None:
+        """Kill the process with all that it started, where there is one; what it left stays."""
+        process = self.process
+        if process is not None:  # a dead one may have left children: its group lives on with them
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+
     def stop(self) -> None:
         """End the process with all that it started, and remove what it left."""
+        self.kill()
         process, self.process = self.process, None
         if process is None:
             return
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
         for stream in (process.stdin, process.stdout):
             if stream is not None:
                 with suppress(OSError):
@@ -111,7 +137,7 @@ every: list[Worker] = []
 def end_all() -> None:
     """End the processes that the threads of this process keep."""
     for worker in every:
-        worker.stop()
+        worker.end()
 
 
 atexit.register(end_all)
