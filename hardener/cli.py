@@ -44,6 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ci": ("hardener.ci.command", "Add harden --check and an image scan to a CI pipeline."),
     "pr": ("hardener.bot.command", "Open a repository's pull request, or bring it up to date."),
     "repos": ("hardener.repos.command", "Harden many repositories: folders, files of URLs, clone URLs."),
+    "verify": ("hardener.verify.command", "Build and run a project before and after, and compare."),
 }
 
 
@@ -111,10 +112,11 @@ def command(name: str) -> click.Command:
     is_flag=True,
     help="For images with data in the field: start as root, give the volumes to the new user, go on as it.",
 )
+@click.option("--verify", is_flag=True, help="With --in-place: build and run before and after, write only what passed.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 @click.option("-v", "--verbose", is_flag=True, help="Print the reason of every change.")
 @click.version_option(__version__, prog_name="harden")
-def main(paths: tuple[str, ...], mode: str | None, *, quiet: bool, verbose: bool, **options: Any) -> None:
+def main(paths: tuple[str, ...], mode: str | None, *, verify: bool, quiet: bool, verbose: bool, **options: Any) -> None:
     """Rewrite Dockerfiles so that their containers run as a non-root user.
 
     PATH is a Dockerfile, a Compose file, a folder (every Dockerfile and Compose file below it, without those that Git
@@ -127,6 +129,12 @@ def main(paths: tuple[str, ...], mode: str | None, *, quiet: bool, verbose: bool
         overrides = overrides_from(options)
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from error
+    if verify:
+        if mode != "write" or "-" in paths:
+            raise click.UsageError("--verify goes with --in-place and with files: it writes only what passed")
+        from hardener.verify.in_place import verify_and_write  # noqa: PLC0415
+
+        sys.exit(verify_and_write(paths, overrides, quiet=quiet, verbose=verbose))
     gc.set_threshold(COLLECT_AFTER, 50, 50)
     failed = changed = False
     pending: Pending = {}

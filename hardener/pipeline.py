@@ -70,7 +70,7 @@ def harden(project: Project, settings: Settings | None = None) -> Result:
     Raises ``ParseError`` for a Dockerfile that cannot be read, and ``SelfCheckError`` where the result would not
     be what was meant.
     """
-    settings = Settings() if settings is None else settings
+    settings = (Settings() if settings is None else settings).of(project.dockerfile_path)
     indices = targets(project)
     images = known_images(project, settings, indices)
     project = replace(project, images=images) if images else project

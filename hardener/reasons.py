@@ -27,6 +27,7 @@ from hardener import (
 from hardener.accounts import WITHOUT_SHELL, family_of
 from hardener.context import destination
 from hardener.directories import is_not_shared, volumes
+from hardener.needs import left_by_configuration
 from hardener.outcome import Outcome, Verdict, manual
 from hardener.relative_writes import relative_write
 from hardener.stages import stage_facts
@@ -49,6 +50,11 @@ def runs_as_another_user(project: Project, facts: StageFacts, settings: Settings
         origin = "" if facts.user_step else f" (from {inherited.origin if inherited is not None else facts.reference})"
         return Verdict(Outcome.ALREADY, line, f"runs as {facts.user}{origin}")
     return None
+
+
+def is_left_by_configuration(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
+    """The configuration says that it is to be left alone, and why."""
+    return left_by_configuration(settings, project.dockerfile_path, facts.stage.instructions[0].line)
 
 
 def has_suppression(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
@@ -200,6 +206,7 @@ QUESTIONS = (
     runs_as_another_user,
     base_reasons.is_windows,
     has_suppression,
+    is_left_by_configuration,
     base_reasons.has_unknown_base,
     base_reasons.has_special_base,
     base_reasons.has_unknown_tools,

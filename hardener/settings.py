@@ -12,9 +12,10 @@ from hardener.small_files import MAXIMUM_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
+    from pathlib import Path, PurePosixPath
 
     from hardener.image import ImageFacts
+    from hardener.needs import Needs
 
 CONFIGURATION_FILES = ("hardener.toml", "pyproject.toml")
 STYLES = ("numeric", "name")
@@ -53,12 +54,22 @@ class Settings:
     images: tuple[tuple[str, ImageFacts], ...] = ()
     """What the configuration knows of base images, by glob, the most telling (longest) first; it wins over
     ``images.toml``."""
+    dockerfiles: tuple[tuple[str, Needs], ...] = ()
+    """What the configuration says that single images need, by the path of their Dockerfile; see `hardener.needs`."""
     inspect: bool = False
     """Whether a container engine is asked about unknown base images; on the command line only, since it runs one."""
 
     def new_port(self, port: int) -> int:
         """Return the port that takes the place of a privileged one."""
         return {80: 8080, 443: 8443, **dict(self.ports)}.get(port, port + 8000)
+
+    def of(self, dockerfile: PurePosixPath) -> Settings:
+        """Return the settings for one Dockerfile, whose own ``ports`` win."""
+        if not self.dockerfiles:
+            return self
+        from hardener.needs import needs_of  # noqa: PLC0415  few projects have such tables
+
+        return replace(self, port_policy=needs_of(self, dockerfile).ports or self.port_policy)
 
     @property
     def moves_ports(self) -> bool:
@@ -150,6 +161,10 @@ def checked(name: str, value: Any, where: str) -> Any:
         from hardener.image_overlay import images_from  # noqa: PLC0415  few projects have images of their own
 
         return images_from(value, where)
+    if name == "dockerfiles":
+        from hardener.needs import needs_from  # noqa: PLC0415  fewer say what a single one needs
+
+        return needs_from(value, where)
     raise ConfigurationError(f"{where} has a value that does not fit: {value!r}")
 
 

@@ -68,7 +68,7 @@ def test_every_setting_stands_in_the_configuration_chapter() -> None:
 
 
 def test_every_setting_has_an_option_of_the_same_meaning() -> None:
-    names = {parameter.name for parameter in main.params} | {"images"}  # a table is no option
+    names = {parameter.name for parameter in main.params} | {"images", "dockerfiles"}  # a table is no option
     assert {field.name for field in fields(Settings)} <= names
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hardener.fixers.create_user import create_user
 from hardener.fixers.keep_root_entrypoint import keep_root_entrypoint
+from hardener.fixers.meet_needs import meet_needs
 from hardener.fixers.move_port import move_port
 from hardener.fixers.move_root_tools import move_root_tools
 from hardener.fixers.own_built import own_built
@@ -33,6 +34,7 @@ FIXERS: tuple[Fixer, ...] = (
     own_copied,
     own_built,  # needs to know which RUN steps stay root's
     own_directories,  # RUN as root, so before run_as_user
+    meet_needs,  # after it: what it gave away is not given twice
     move_port,
     prepare_server,  # it looks for what the image brings itself, and would not know its own RUN again
     run_as_user,  # after all that needs root: from then on the image counts as switched

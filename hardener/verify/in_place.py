@@ -1,0 +1,45 @@
+"""``harden PATH --in-place --verify``: writes those hardenings that were built, run and found no worse."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hardener.bulk import Failure, harden_file
+from hardener.cli import say, show
+from hardener.verify.command import command, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# Options of `harden verify` for this form, as one would write them behind it.
+OPTIONS = "HARDEN_VERIFY_OPTIONS"
+
+
+def verify_and_write(paths: Sequence[str], overrides: dict[str, Any], *, quiet: bool, verbose: bool) -> int:
+    """Verify every path, write what passed, and return the exit code: that of ``harden verify``.
+
+    A file that another image shares, which did not pass, is never written: then the bytes would not be those that
+    were verified.
+    """
+    code = 0
+    for path in paths:
+        words = [*shlex.split(os.environ.get(OPTIONS, "")), *(["--quiet"] if quiet else [])]
+        context = command.make_context("harden verify", [*words, *(["--verbose"] if verbose else []), path])
+        options = {key: value for key, value in context.params.items() if key != "path"}
+        finished = verify(Path(path), {**options, "learn": options["learn"]}, overrides)
+        code = max(code, finished.code)
+        for name in finished.passed:
+            one = harden_file(finished.root / name, finished.root, overrides)
+            if isinstance(one, Failure) or {str(file): new for file, (_, new) in one.result.changed.items()} != (
+                finished.verified.get(name)
+            ):
+                say(f"{name}: not written: it shares files with an image that did not pass")
+                code = max(code, 2)
+                continue
+            show(one, "write", quiet=quiet, verbose=verbose)
+        for name in finished.failed:
+            say(f"{name}: not written: it did not pass")
+    return code
