@@ -52,7 +52,7 @@ def meet_needs(project: Project, settings: Settings) -> Iterator[Finding]:
         edits = [insertion(project, offset, lines)] if lines else []
         for service in compose.services_of(project, facts.stage):
             if service.certain:
-                edits += temporary_folders(project, service, needs.tmpfs)
+                edits += temporary_folders(project, service, needs.tmpfs, owner)
         if edits:
             line = facts.stage.instructions[0].line
             reason = "the configuration names what it needs as a non-root user"
@@ -108,13 +108,19 @@ def opened(facts: StageFacts) -> set[str]:
     return found
 
 
-def temporary_folders(project: Project, service: Service, paths: tuple[str, ...]) -> Iterator[Edit]:
-    """Yield the edit that gives a Compose service with a read-only root the temporary folders that it lacks."""
+def temporary_folders(project: Project, service: Service, paths: tuple[str, ...], owner: str) -> Iterator[Edit]:
+    """Yield the edit that gives a Compose service with a read-only root the temporary folders that it lacks.
+
+    Without options a folder of the image lends its owner's mode, and root as the owner; a name is no option.
+    """
     if str(service.values.get("read_only")).lower() != "true":
         return
     there = service.values.get("tmpfs") or []
     there = {one.partition(":")[0] for one in ([there] if isinstance(there, str) else there)}
-    missing = [one for one in paths if one not in there]
+    uid, _, gid = owner.partition(":")
+    ids = uid.isdecimal() and gid.isdecimal()
+    mode = f"uid={uid},gid={gid},mode=0700" if ids else "mode=1777"
+    missing = [f"{one}:{mode}" for one in paths if one not in there]
     if not missing:
         return
     text = (project.read(service.file) or b"").decode("utf-8", "replace")

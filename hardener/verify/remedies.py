@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING, NamedTuple
 
-from hardener.needs import PATH, Needs
+from hardener.needs import PATH, Needs, is_file
 from hardener.paths import below, is_system
 from hardener.verify.compare import unwritten
 
@@ -59,6 +59,8 @@ def proposals(causes: Sequence[Cause], known: Evidence) -> Iterator[Remedy]:
     together = Needs()
     texts: list[str] = []
     for cause in causes:
+        if cause.kind == "not-writable" and not cause.about and texts:
+            continue  # another line of the same failure said more
         needs = needs_for(cause, known)
         if needs != Needs():
             together = together.merged(needs)
@@ -86,7 +88,11 @@ def needs_for(cause: Cause, known: Evidence) -> Needs:
         folders = tuple(one for one in (*known.writes, *known.volumes) if may_be_given(one))
         return Needs(writable=folders)
     if cause.kind == "not-writable":
-        return Needs(writable=writable_for(path, known)) if path else Needs(writable=known.writes)
+        return (
+            Needs(writable=writable_for(path, known))
+            if path
+            else Needs(writable=tuple(one for one in known.writes if may_be_given(one)))
+        )
     if cause.kind == "read-only" and path:
         return Needs(tmpfs=(path if cause.scenario == "locked" else posixpath.dirname(path),))
     if cause.kind == "npm-cache":
@@ -109,12 +115,13 @@ def writable_for(path: str, known: Evidence) -> tuple[str, ...]:
     first = [inside] if inside is not None else []
     if may_be_given(folder) and f"{folder}/" not in known.tried.writable:
         return tuple(dict.fromkeys((*first, f"{folder}/")))
-    return tuple(dict.fromkeys((*first, *([path] if may_be_given(path) else []))))
+    by_itself = may_be_given(path) and (is_file(path) or not may_be_given(folder))  # else it may be no directory
+    return tuple(dict.fromkeys((*first, *([path] if by_itself else []))))
 
 
 def may_be_given(path: str) -> bool:
     """Whether a directory or file may change hands: not the system's own directories, nothing of the kernel's."""
-    if path in ("", "/") or below(path, ("/proc", "/sys", "/dev", "/boot")):
+    if path in ("", "/") or below(path, ("/proc", "/sys", "/dev", "/boot", "/root")):
         return False
     return not is_system(path) and path not in SHARED and posixpath.dirname(path) != path
 

@@ -164,8 +164,11 @@ def started(
 
 def scenarios(runner: Runner, side: Side, storage: str, asked: Asked, steps: Callable[[str], None]) -> None:
     """Start one side in the other ways that need nothing of the other side; results go into ``side``."""
+    skip = set(runner.place.wishes.skip)
+    if runner.place.side == "before" and runner.has_volumes and "upgrade" not in skip:
+        skip.discard("again")  # an upgrade is compared with it
     for name in ("again", "locked", "arbitrary"):
-        if name not in runner.place.wishes.skip:
+        if name not in skip:
             one_scenario(runner, side, name, storage, asked, steps)
 
 
