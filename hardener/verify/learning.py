@@ -138,7 +138,8 @@ def verify_unit(
     trees, number = tree, 1
     while True:
         runner = runner_for(unit, trees, f"after-{number}", making)
-        migrations = None if task.given and learnt.is_empty else migrations_of(results, unit)
+        printed = migrations_of(results, unit)
+        migrations = None if task.given and not printed else printed  # by hand: what any such image needs
         attempt = observe_after(runner, before, migrations, making.wishes.tolerance, making.wishes.allowed_log)
         causes = causes_of(attempt.judgement.reasons) if attempt.judgement.verdict == BROKEN else ()
         outcome = Outcome(unit, before, attempt, causes, learnt, trees, number, results)

@@ -112,7 +112,7 @@ def writable_for(path: str, known: Evidence) -> tuple[str, ...]:
     """
     folder = posixpath.dirname(path)
     inside = next((one for one in known.volumes if below(path, (one,))), None)
-    first = [inside] if inside is not None else []
+    first = [f"{inside.rstrip('/')}/"] if inside is not None else []
     if may_be_given(folder) and f"{folder}/" not in known.tried.writable:
         return tuple(dict.fromkeys((*first, f"{folder}/")))
     by_itself = may_be_given(path) and (is_file(path) or not may_be_given(folder))  # else it may be no directory
