@@ -35,7 +35,7 @@ NAMELESS = {"port": "that it opens", "missing-file": "what it starts", "missing-
 
 
 class Cause(NamedTuple):
-    """What is behind a reason: one of the kinds above, the path, port or user it is about, and the line that says so."""  # noqa: E501
+    """What is behind a reason: a kind of those above, the path, port or user it is about, the line that says so."""
 
     kind: str
     about: str = ""

@@ -44,7 +44,7 @@ def run_options(function: Any) -> Any:
                 "probes",
                 multiple=True,
                 metavar="PROBE",
-                help="Ask this, in order: http://HOST:PORT/PATH, 'POST URL BODY', tcp:PORT, 'cmd:COMMAND'.  [default: GET /]",  # noqa: E501
+                help="Ask this, in order: http://HOST:PORT/PATH, 'POST URL BODY', tcp:PORT, 'cmd:COMMAND'.",
             ),
             click.option("--build-network", metavar="NAME", default="", help="Network of the build steps, e.g. host."),
             click.option("--build-arg", "build_args", multiple=True, metavar="NAME=VALUE", help="Build argument."),

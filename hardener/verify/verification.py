@@ -158,7 +158,7 @@ def keep(outcome: Outcome, task: Task, progress: Progress) -> None:
 
 
 def patch(old: Path, new: Path) -> str:
-    """Return what differs between two trees as a patch that ``git apply`` takes; the configuration is written already."""  # noqa: E501
+    """Return what differs between two trees as a patch that ``git apply`` takes, without files that are new."""
     text: list[str] = []
     for file in sorted(path for path in new.rglob("*") if path.is_file() and ".git" not in path.parts):
         name = file.relative_to(new)
