@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hardener.bulk import Failure, harden_file
+from hardener.bulk import Failure, harden_paths
 from hardener.cli import say, show
 from hardener.verify.command import command, verify
 
@@ -32,7 +32,7 @@ def verify_and_write(paths: Sequence[str], overrides: dict[str, Any], *, quiet: 
         finished = verify(Path(path), {**options, "learn": options["learn"]}, overrides)
         code = max(code, finished.code)
         for name in finished.passed:
-            one = harden_file(finished.root / name, finished.root, overrides)
+            one = next(iter(harden_paths([finished.root / name], overrides)))
             if isinstance(one, Failure) or {str(file): new for file, (_, new) in one.result.changed.items()} != (
                 finished.verified.get(name)
             ):

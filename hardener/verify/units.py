@@ -54,7 +54,7 @@ def units(
     those that Compose finds by itself beside PATH.
     """
     notes: list[str] = []
-    left = list(changed)
+    left = [one for one in changed if not one.endswith((".yml", ".yaml"))]  # those are started, not built
     found: list[Unit] = []
     folder = path if (root / path).is_dir() else path.parent
     files = compose_files(root, path, compose)
@@ -64,7 +64,9 @@ def units(
                 raise EngineFailed(f"{engine.kind} has no Compose here")  # noqa: TRY301
             config = stacks.resolved(engine.kind, root / folder, () if compose is None else files)
             built = built_from(config, root)
-            mine = tuple(one for one in built if one in left)
+            prefix = "" if folder == Path() else f"{folder.as_posix()}/"
+            is_changed = any(f"{prefix}{one}" in changed for one in files)  # then all that it starts is verified
+            mine = tuple(one for one in built if one in left or is_changed)
             if mine:
                 found.append(Unit(files[0], mine, PurePosixPath(folder.as_posix()), files, compose is None))
                 left = [one for one in left if one not in mine]

@@ -179,9 +179,16 @@ def finished(
     code = 1 if BROKEN in verdicts else 2 if UNJUDGED in verdicts else 0
     if any(isinstance(one, Failure) for one in results):
         code = code or 2
-    passed = tuple(file for one in outcomes if one.passed for file in one.unit.dockerfiles)
-    failed = tuple(file for one in outcomes if not one.passed for file in one.unit.dockerfiles)
+    passed = tuple(file for one in outcomes if one.passed for file in files_of(one))
+    failed = tuple(file for one in outcomes if not one.passed for file in files_of(one))
     return Finished(code, document, passed, failed, task.source, verified(outcomes))
+
+
+def files_of(outcome: Outcome) -> tuple[str, ...]:
+    """Return the Dockerfiles and Compose files of a unit that the hardener has a result for, in its order."""
+    unit = outcome.unit
+    own = {*unit.dockerfiles, *((unit.folder / one).as_posix() for one in unit.compose)}
+    return tuple(one.name for one in outcome.results if isinstance(one, Hardened) and one.name in own)
 
 
 def verified(outcomes: list[Outcome]) -> dict[str, dict[str, bytes]]:
@@ -189,7 +196,7 @@ def verified(outcomes: list[Outcome]) -> dict[str, dict[str, bytes]]:
     found: dict[str, dict[str, bytes]] = {}
     for outcome in outcomes:
         for one in outcome.results if outcome.passed else ():
-            if isinstance(one, Hardened) and one.name in outcome.unit.dockerfiles:
+            if isinstance(one, Hardened) and one.name in files_of(outcome):
                 found[one.name] = {str(path): new for path, (_, new) in one.result.changed.items()}
     return found
 
