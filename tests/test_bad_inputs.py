@@ -209,7 +209,7 @@ def test_a_pipe_called_dockerfile_in_a_folder_does_not_hang(here) -> None:
         (
             "hardener.toml",
             b"user-id = 5",
-            r"unknown key 'user-id' in the hardener configuration; known: gid, group, .+",
+            r"unknown key 'user-id' in the hardener configuration; known: dockerfiles, gid, group, .+",
         ),
         ("hardener.toml", b"[tool.hardener]\nuid = 7", r"unknown key 'tool' in the hardener configuration; known: .+"),
         ("hardener.toml", b"uid = '5'", r"'uid' has a value that does not fit: '5'"),
