@@ -160,13 +160,17 @@ def may_be(root: Path, name: str, seen_from: PurePosixPath, dockerfile: PurePosi
     """Whether an image that nothing accounts for may be built from a Dockerfile that nothing speaks of.
 
     Both are left over, and the image is in a namespace of the repository's own, or has a word of its name or of the
-    Dockerfile's folder.
+    Dockerfile's folder.  In a collection of projects the namespace alone does not reach from one to another: not where
+    another Dockerfile lies two folders nearer.
     """
     if not name or image.lookup(name) is not None or named(root, name, seen_from) or dockerfile not in unclaimed(root):
         return False
     own = words(repository_name(root)) | words(dockerfile.parent.name)
     namespace, _, last = name.rpartition("/")
-    return bool(words(last) & own) or (bool(namespace) and is_own(root, namespace))
+    if words(last) & own:
+        return True
+    nearest = max(shared(one, seen_from) for one in files(root).dockerfiles)
+    return bool(namespace) and is_own(root, namespace) and shared(dockerfile, seen_from) + 1 >= nearest
 
 
 def shared(one: PurePosixPath, other: PurePosixPath) -> int:

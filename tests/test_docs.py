@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 from conftest import ROOT
 
+from hardener import harden, open_project
 from hardener.cli import COMMANDS, command, main
 from hardener.fixers import FIXERS
 from hardener.settings import Settings
@@ -27,6 +28,15 @@ def generator():
 
 def test_the_readme_is_what_its_generator_writes() -> None:
     assert generator().generated(README) == README, "run: python docs/generate.py"
+
+
+def test_the_demo_is_hardened_where_it_lies_too() -> None:
+    """The README's command reads it as a part of this repository, with all the fixtures around it."""
+    demo = generator().DEMO / "Dockerfile"
+    alone, here = harden(open_project(demo, demo.parent)), harden(open_project(demo, ROOT))
+    folder = demo.parent.relative_to(ROOT)
+    own = {path: pair for path, pair in here.changed.items() if path.is_relative_to(folder)}
+    assert [after for _, after in own.values()] == [after for _, after in alone.changed.values()]
 
 
 def test_the_map_of_the_modules_is_what_its_generator_writes() -> None:
