@@ -61,9 +61,8 @@ class Main(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, and then the other commands."""
         super().format_options(ctx, formatter)
-        if COMMANDS:
-            with formatter.section("Commands (harden COMMAND --help)"):
-                formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        with formatter.section("Commands (harden COMMAND --help)"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
 def command(name: str) -> click.Command:

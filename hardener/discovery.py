@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from hardener.small_files import content
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pathspec import GitIgnoreSpec
 
@@ -60,6 +60,12 @@ def find_dockerfiles(folder: Path) -> Iterator[Path]:
         for name in sorted(names):
             if is_dockerfile_name(name) and not is_ignored(here / name, active, directory=False):
                 yield here / name
+
+
+def kept_below(root: Path, folder: Path, paths: Iterable[PurePosixPath]) -> tuple[PurePosixPath, ...]:
+    """Return those of ``paths`` (relative to ``root``) that lie at or below ``folder`` and that Git does not ignore."""
+    below = PurePosixPath(os.path.relpath(folder, root))
+    return tuple(path for path in paths if path.is_relative_to(below) and not ignored_below(root, root / path))
 
 
 def ignored_below(root: Path, file: Path) -> bool:

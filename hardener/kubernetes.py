@@ -9,7 +9,7 @@ import os
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hardener.compose import OPENERS
+from hardener.manifest_ports import documents, items, table
 from hardener.project import entries
 
 if TYPE_CHECKING:
@@ -116,30 +116,3 @@ def pod_of(document: dict[str, Any]) -> dict[str, Any]:
     spec = table(document.get("spec"))
     spec = table(table(spec.get("jobTemplate")).get("spec")) or spec
     return table(table(spec.get("template")).get("spec")) or spec
-
-
-def table(value: Any) -> dict[str, Any]:
-    """Return a value that should be a mapping, an empty one where it is not."""
-    return value if isinstance(value, dict) else {}
-
-
-def items(value: Any) -> list[dict[str, Any]]:
-    """Return the mappings of a value that should be a list of them."""
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
-@lru_cache(maxsize=256)
-def documents(data: bytes) -> list[dict[str, Any]]:
-    """Return the documents of a manifest; none where it is not YAML, or could be a bomb (anchors are refused)."""
-    import yaml  # noqa: PLC0415  only projects with manifests pay for it
-
-    if sum(data.count(opener) for opener in (b"[", b"{", b"- ", b"? ")) > OPENERS or (b"*" in data and b"&" in data):
-        return []
-    try:
-        return [
-            one
-            for one in yaml.load_all(data, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-            if isinstance(one, dict)
-        ]
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return []

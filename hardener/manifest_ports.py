@@ -101,7 +101,7 @@ def items(value: Any) -> list[dict[str, Any]]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def documents(data: bytes) -> tuple[dict[str, Any], ...]:
     """Return the documents of a manifest; none where it is not YAML, or could be a bomb (anchors are refused)."""
     import yaml  # noqa: PLC0415  only projects with manifests pay for it

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hardener.checklist.answer import OK, OPEN, UNKNOWN, Answer
+from hardener.manifest_ports import table
 from hardener.pods.pod_dangers import told
-from hardener.pods.restricted import table, violations
+from hardener.pods.restricted import violations
 from hardener.pods.security import pod_annotations
 from hardener.pods.workloads import is_template, workloads
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hardener.manifest_ports import items, table
 from hardener.paths import below
-from hardener.pods.restricted import items, plain_list, table
+from hardener.pods.restricted import plain_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

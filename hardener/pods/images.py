@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from hardener import own_images, repository
 from hardener.compose_links import without_tag
 from hardener.image_names import agree, image_name
+from hardener.manifest_ports import items
 from hardener.outcome import Outcome
-from hardener.pods.restricted import items
 from hardener.pods.security import Answer
 from hardener.runtime.needs import needs_of_image
 from hardener.runtime.stage_needs import needs_of_stage

@@ -6,14 +6,12 @@ counts them, none are added.
 
 from __future__ import annotations
 
-import os
 import re
 from functools import lru_cache, partial
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from hardener.decision import targets, verdict
-from hardener.discovery import ignored_below
+from hardener.discovery import kept_below
 from hardener.dockerfile import ParseError
 from hardener.edit import Finding
 from hardener.outcome import Unit
@@ -30,7 +28,7 @@ from hardener.small_files import content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
+    from pathlib import Path, PurePosixPath
 
     from hardener.pods.security import Hardening
     from hardener.pods.workloads import Workload
@@ -55,9 +53,7 @@ def manifest_files(root: Path) -> tuple[PurePosixPath, ...]:
 
 def manifests_below(root: Path, folder: Path) -> tuple[PurePosixPath, ...]:
     """Return the manifests at or below a folder of ``root``, without what Git ignores."""
-    below = PurePosixPath(os.path.relpath(folder, root))
-    found = (path for path in manifest_files(root) if path.is_relative_to(below))
-    return tuple(path for path in found if not ignored_below(root, root / path))
+    return kept_below(root, folder, manifest_files(root))
 
 
 def is_manifest(file: Path) -> bool:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hardener.compose import entry
 from hardener.kubernetes_ports import scalar, sequence
-from hardener.pods.restricted import items, plain_list, table
+from hardener.manifest_ports import items, table
+from hardener.pods.restricted import plain_list
 from hardener.runtime import dangers
 
 if TYPE_CHECKING:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hardener.manifest_ports import items, table
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -117,16 +119,6 @@ def of_confinement(name: str, context: Mapping[str, Any]) -> Iterator[Violation]
     options = table(context.get("seLinuxOptions"))
     if str(options.get("type") or "") not in SELINUX_TYPES or options.get("user") or options.get("role"):
         yield Violation(name, "seLinuxOptions", "has a type, user or role of its own")
-
-
-def table(value: Any) -> dict[str, Any]:
-    """Return a value that should be a mapping, an empty one where it is not."""
-    return value if isinstance(value, dict) else {}
-
-
-def items(value: Any) -> list[dict[str, Any]]:
-    """Return the mappings of a value that should be a list of them."""
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def plain_list(value: Any) -> list[str]:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hardener.compose import entry, plain
 from hardener.edit import Edit
+from hardener.manifest_ports import items, table
 from hardener.pods import insertion
 from hardener.pods.contexts import Wanted, fs_group, unwritten_group, wanted
-from hardener.pods.restricted import items, table, violations
+from hardener.pods.restricted import violations
 from hardener.pods.workloads import NODES, shared, workloads
 
 if TYPE_CHECKING:

@@ -120,12 +120,8 @@ class Run:
         applied, failure = Applied(), ""
         try:
             applied = self.writer.apply(plan)
-        except WriteError as error:
-            failure = str(error)
-        except OSError as error:
-            if error.errno in OF_THE_MACHINE:
-                raise Stopped(f"{plan.source.key}: {error.strerror}") from error
-            failure = f"cannot be written: {error.strerror}"
+        except (WriteError, OSError) as error:
+            failure = reason_of(error, plan.source)
         self.journal.finish(plan.source, applied, failure)
         self.done(replace(plan, kind=Kind.FAILED, reason=failure) if failure else plan, applied)
 
@@ -137,15 +133,20 @@ class Run:
             failure = ""
             try:
                 write_in_place(Path(source.location), files)
-            except WriteError as error:
-                failure = str(error)
-            except OSError as error:
-                if error.errno in OF_THE_MACHINE:
-                    raise Stopped(f"{source.key}: {error.strerror}") from error
-                failure = f"cannot be written: {error.strerror}"
+            except (WriteError, OSError) as error:
+                failure = reason_of(error, source)
             self.journal.finish(source, Applied(), failure)
             kind = Kind.FAILED if failure else Kind.CHANGED
             self.done(Plan(source, kind, failure or "finished what an earlier run had begun", files=files), Applied())
+
+
+def reason_of(error: WriteError | OSError, source: Source) -> str:
+    """Return why a repository was not written; raises ``Stopped`` where that is the machine's fault, not its own."""
+    if isinstance(error, WriteError):
+        return str(error)
+    if error.errno in OF_THE_MACHINE:
+        raise Stopped(f"{source.key}: {error.strerror}") from error
+    return f"cannot be written: {error.strerror}"
 
 
 def result(future: Future[Plan], task: Task) -> Plan:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from hardener import repository_files
 from hardener.bases import known_images
 from hardener.compose import read_services
 from hardener.decision import targets
-from hardener.discovery import ignored_below
+from hardener.discovery import kept_below
 from hardener.dockerfile import ParseError
 from hardener.edit import Finding
 from hardener.outcome import Unit
@@ -27,6 +25,7 @@ QUOTES = '"'
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path, PurePosixPath
 
     from hardener.runtime.needs import Needs
     from hardener.settings import Settings
@@ -34,9 +33,7 @@ if TYPE_CHECKING:
 
 def compose_files(root: Path, folder: Path) -> tuple[PurePosixPath, ...]:
     """Return the Compose files at or below a folder of ``root``, without what Git ignores."""
-    below = PurePosixPath(os.path.relpath(folder, root))
-    found = [path for path, _ in repository_files.contents(root).compose if path.is_relative_to(below)]
-    return tuple(path for path in found if not ignored_below(root, root / path))
+    return kept_below(root, folder, (path for path, _ in repository_files.contents(root).compose))
 
 
 def harden_compose(
