@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hardener import harden, open_project
+from hardener.decision import LATER_QUESTIONS
 from hardener.fixers import FIXERS
 from hardener.processes import knowledge
 from hardener.reasons import QUESTIONS
@@ -127,7 +128,7 @@ def left_alone() -> str:
         "are asked; the first that answers decides, and the answer names the line and the way out.",
         "",
     ]
-    for number, question in enumerate(QUESTIONS, 1):
+    for number, question in enumerate((*QUESTIONS, *LATER_QUESTIONS), 1):
         text = re.sub(r"\s+", " ", question.__doc__ or "").strip()
         lines.append(f"{number}. **{question.__name__.replace('_', ' ')}**: {text}")
     for title, table, subject in (

@@ -118,6 +118,7 @@ def harden_deployment(
     """Harden files that start images, each on top of what was changed before; ``root`` is the folder asked for."""
     for file in files:
         from hardener.pods import manifests  # noqa: PLC0415  yaml is for those who have it
+        from hardener.runtime.compose_privileges import NAME  # noqa: PLC0415
         from hardener.runtime.deployment import harden_compose  # noqa: PLC0415
 
         name = shown(file)
@@ -143,7 +144,7 @@ def harden_deployment(
             else:  # nobody named it, and it may be a template
                 unread = (Unit(error.line, "file", "left", str(error)),)
                 before = Project(path, {path: b""}, own)
-                yield Hardened(name, Result(before, before, (), (), unread), folder, printed=False)
+                yield Hardened(name, Result(before, before, (), (), unread, NAME), folder, printed=False)
         except (SelfCheckError, EditConflict) as error:
             yield Failure(name, 0, f"{error}; {REPORT}")
         except Exception as error:  # noqa: BLE001  one file must never stop the others, nor show a traceback

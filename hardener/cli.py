@@ -41,6 +41,8 @@ Leave something alone: `# harden: ignore` or `# harden: ignore=move_port` above 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("hardener.run.command", "Print the docker run line of the hardened image."),
     "checklist": ("hardener.checklist.command", "Answer the hardening checklist for a project."),
+    "rules": ("hardener.reports.rules_command", "List the fixers and the reasons against a switch."),
+    "explain": ("hardener.reports.explain_command", "Explain a fixer or a reason against a switch."),
     "ci": ("hardener.ci.command", "Add harden --check and an image scan to a CI pipeline."),
     "pr": ("hardener.bot.command", "Open a repository's pull request, or bring it up to date."),
     "repos": ("hardener.repos.command", "Harden many repositories: folders, files of URLs, clone URLs."),
@@ -112,10 +114,19 @@ def command(name: str) -> click.Command:
     help="For images with data in the field: start as root, give the volumes to the new user, go on as it.",
 )
 @click.option("--verify", is_flag=True, help="With --in-place: build and run before and after, write only what passed.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "sarif", "github", "gitlab", "markdown"]),
+    default="text",
+    help="Print a report for people or machines on standard output; nothing is written without --in-place.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 @click.option("-v", "--verbose", is_flag=True, help="Print the reason of every change.")
 @click.version_option(__version__, prog_name="harden")
-def main(paths: tuple[str, ...], mode: str | None, *, verify: bool, quiet: bool, verbose: bool, **options: Any) -> None:
+def main(
+    paths: tuple[str, ...], mode: str | None, form: str, *, verify: bool, quiet: bool, verbose: bool, **options: Any
+) -> None:
     """Rewrite Dockerfiles so that their containers run as a non-root user.
 
     PATH is a Dockerfile, a Compose file, a folder (every Dockerfile and Compose file below it, without those that Git
@@ -128,6 +139,8 @@ def main(paths: tuple[str, ...], mode: str | None, *, verify: bool, quiet: bool,
         overrides = overrides_from(options)
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from error
+    if form != "text" and (mode == "diff" or verify):
+        raise click.UsageError(f"--format {form} and {'--verify' if verify else '--diff'} exclude each other")
     if verify:
         if mode != "write" or "-" in paths:
             raise click.UsageError("--verify goes with --in-place and with files: it writes only what passed")
@@ -135,6 +148,10 @@ def main(paths: tuple[str, ...], mode: str | None, *, verify: bool, quiet: bool,
 
         sys.exit(verify_and_write(paths, overrides, quiet=quiet, verbose=verbose))
     gc.set_threshold(COLLECT_AFTER, 50, 50)
+    if form != "text":
+        from hardener.reports.printing import print_report  # noqa: PLC0415
+
+        sys.exit(print_report(form, paths, overrides, mode))
     failed = changed = False
     pending: Pending = {}
     for one in results(paths, overrides, pending):

@@ -22,6 +22,9 @@ from hardener.reasons import QUESTIONS
 from hardener.stages import StageFacts, stage_facts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hardener.accounts import Account
     from hardener.project import Project
     from hardener.settings import Settings
 
@@ -49,13 +52,13 @@ def verdict(project: Project, index: int, settings: Settings) -> Verdict:
         return answer
     account = accounts.account_for(facts, settings, is_server=server_start.runs_server(project, facts))
     if account is None:
-        return manual(line, "which account it should run as is not certain", "add the USER that should run it by hand")
+        return has_uncertain_account(line)
     wrote_as_root = not server_start.keeps_workers(project, facts)  # else its workers were this account already
     kept = root_entrypoint.kept_paths(project, facts, settings) if wrote_as_root else ()
     if kept:
-        obstacle = root_entrypoint.obstacle(project, facts, account)
+        obstacle = cannot_keep_root_entrypoint(project, facts, account)
         if obstacle is not None:
-            return manual(line, *obstacle)
+            return obstacle
         reason = f"starts as root to give {', '.join(kept)} to {account.written('numeric')}, and goes on as that user"
         return Verdict(Outcome.SWITCH, line, reason, "", account, (), kept)
     needed = migration.migrations(project, facts, account) if wrote_as_root else ()
@@ -73,7 +76,11 @@ def verdict(project: Project, index: int, settings: Settings) -> Verdict:
 def own_answer(project: Project, index: int, settings: Settings) -> Verdict | None:
     """Return why a stage is not switched, asked for it alone; ``None`` where nothing speaks against it."""
     facts = stage_facts(project.dockerfile, index)
-    return next((one for ask in QUESTIONS if (one := ask(project, facts, settings)) is not None), None)
+    for ask in QUESTIONS:
+        answer = ask(project, facts, settings)
+        if answer is not None:
+            return answer._replace(question=ask.__name__)
+    return None
 
 
 @lru_cache(maxsize=64)
@@ -89,20 +96,45 @@ def answers(project: Project, settings: Settings) -> dict[int, Verdict | None]:
         heirs = {index: inherited_ports.heir(project, settings, index, left) for index in asked}
         for index, heir in heirs.items():
             if heir is not None:
-                found[index] = left_with(project, index, *heir)
+                found[index] = shares_port_with_stage_left(project, index, *heir)
         if not any(heirs.values()):
             break
         asked = [index for index in asked if heirs[index] is None]
     return found
 
 
-def left_with(project: Project, index: int, heir: int, port: int) -> Verdict:
-    """Return the verdict of a stage whose port cannot move because another stage, which is left, inherits it."""
+def has_uncertain_account(line: int) -> Verdict:
+    """Its base image's user is a name without known ids, or its files belong to several accounts already."""
+    reason = "which account it should run as is not certain"
+    way_out = "add the USER that should run it by hand"
+    return manual(line, reason, way_out)._replace(question=has_uncertain_account.__name__)
+
+
+def cannot_keep_root_entrypoint(project: Project, facts: StageFacts, account: Account) -> Verdict | None:
+    """With `--keep-root-entrypoint`: the entrypoint that starts as root and gives root up cannot be written for it."""
+    found = root_entrypoint.obstacle(project, facts, account)
+    if found is None:
+        return None
+    line = facts.stage.instructions[0].line
+    return manual(line, *found)._replace(question=cannot_keep_root_entrypoint.__name__)
+
+
+def shares_port_with_stage_left(project: Project, index: int, heir: int, port: int) -> Verdict:
+    """Its port below 1024 would move in another stage too, which people build as well and which stays as it is."""
     stages = project.dockerfile.stages
     name = stages[heir].name or f"of line {stages[heir].instructions[0].line}"
     reason = f"port {port} would move in the stage {name} too, which stays as it is"
     way_out = "make that stage run without root first, or build it FROM another one"
-    return manual(stages[index].instructions[0].line, reason, way_out)
+    answer = manual(stages[index].instructions[0].line, reason, way_out)
+    return answer._replace(question=shares_port_with_stage_left.__name__)
+
+
+LATER_QUESTIONS: tuple[Callable[..., Verdict | None], ...] = (
+    has_uncertain_account,
+    cannot_keep_root_entrypoint,
+    shares_port_with_stage_left,
+)
+"""The reasons that are found when an account is chosen, or two stages are looked at together."""
 
 
 def kept_ports(project: Project, facts: StageFacts, settings: Settings) -> str:

@@ -38,6 +38,8 @@ class Verdict(NamedTuple):
     """For a switch: what has to be done once with data that the image wrote as root."""
     kept: tuple[str, ...] = ()
     """For a switch: the volumes for which it starts as root still, to give them to the account."""
+    question: str = ""
+    """Where it is not switched: the name of the question that says so, of `hardener.reasons` or `hardener.decision`."""
 
 
 class Unit(NamedTuple):

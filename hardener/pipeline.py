@@ -54,6 +54,8 @@ class Result:
     findings: tuple[Finding, ...]
     units: tuple[Unit, ...] = ()
     """For a file that starts images (its path stands in for the Dockerfile's): its services or containers."""
+    fixer: str = ""
+    """For such a file: the name of what looked at it, as its findings have it."""
 
     @property
     def changed(self) -> Mapping[PurePosixPath, tuple[bytes, bytes]]:

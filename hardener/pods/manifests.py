@@ -77,7 +77,7 @@ def harden_file(
     data = changed[path] if path in changed else inside(root, root / path).read_bytes()
     before = Project(path, {path: data}, root)
     if is_template(data):
-        return Result(before, before, (), (), tuple(of_template(data)))
+        return Result(before, before, (), (), tuple(of_template(data)), NAME)
     patch = volume_patch(root)
     harden = partial(
         harden_manifest,
@@ -106,7 +106,7 @@ def harden_file(
         for one in hardenings
         if one.edits and edits
     )
-    return Result(before, after, (), findings, tuple(units))
+    return Result(before, after, (), findings, tuple(units), NAME)
 
 
 def own_image(

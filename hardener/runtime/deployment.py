@@ -77,7 +77,7 @@ def harden_compose(
         for service, text in compose_privileges.dangers_in(files, path)
     )
     findings = tuple(finding(path, one) for one in planned if one.edits and edits)
-    return Result(before, after, (), findings, (*units, *dangers))
+    return Result(before, after, (), findings, (*units, *dangers), NAME)
 
 
 def current(root: Path, path: PurePosixPath, changed: Mapping[PurePosixPath, bytes]) -> bytes:

@@ -1,0 +1,174 @@
+"""What every report is written from: plain values, without the projects that they came from."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from hardener.bulk import Failure, shown
+from hardener.changed_lines import changes
+from hardener.outcome import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import PurePosixPath
+
+    from hardener.bulk import Hardened
+    from hardener.migration import Migration
+    from hardener.outcome import Unit
+    from hardener.pipeline import StageResult
+
+# The rule of an image that is switched; the others are the names of the questions (`hardener.outcome.Verdict`).
+SWITCHED = "runs_as_root"
+# The rule of a service or container with rights over its host; the others are those of its result's fixer.
+DANGER = "has_rights_over_host"
+OUTCOMES = ("switched", "prepared", "already", "manual")
+UNIT_OUTCOMES = ("hardened", "already", "left", "danger")
+
+
+class Image(NamedTuple):
+    """One stage that people build.
+
+    ``stage`` is its index (0-based), ``line`` 1-based in the Dockerfile as it was, ``outcome`` one of ``switched``,
+    ``prepared`` (to be switched, but run_as_user was left out), ``already``, ``manual``.
+    """
+
+    stage: int
+    name: str
+    outcome: str
+    rule: str
+    line: int
+    reason: str
+    way_out: str
+    user: str
+    data_steps: tuple[Migration, ...]
+
+    @property
+    def message(self) -> str:
+        """The reason and the way out as one line."""
+        return f"{self.reason} ({self.way_out})" if self.way_out else self.reason
+
+
+class Service(NamedTuple):
+    """One service of a Compose file or container of a manifest: ``line`` is 1-based in the file as it was.
+
+    ``outcome`` is one of ``hardened``, ``already``, ``left``, ``danger``; ``left_out`` says why something that would
+    harden it was not written.
+    """
+
+    name: str
+    outcome: str
+    rule: str
+    line: int
+    text: str
+    left_out: str
+
+    @property
+    def message(self) -> str:
+        """What became of it as one line."""
+        left_out = f" (left out: {self.left_out})" if self.left_out else ""
+        text = (
+            f"{self.name}: can be hardened: {self.text}" if self.outcome == "hardened" else f"{self.name}: {self.text}"
+        )
+        return text + left_out
+
+
+class Step(NamedTuple):
+    """One thing that a fixer did or left: ``path`` as the user would write it, ``line`` 1-based, before the run."""
+
+    rule: str
+    path: str
+    line: int
+    reason: str
+    is_edit: bool
+
+
+class Changed(NamedTuple):
+    """One file that the run changes: its path as the user would write it, its bytes before and after."""
+
+    path: str
+    before: bytes
+    after: bytes
+
+
+class FileReport(NamedTuple):
+    """What became of one file: a Dockerfile with images, a Compose file or manifest with services.
+
+    ``failure`` is set where it could not be read or written.
+    """
+
+    path: str
+    images: tuple[Image, ...] = ()
+    services: tuple[Service, ...] = ()
+    steps: tuple[Step, ...] = ()
+    changed: tuple[Changed, ...] = ()
+    failure: Failure | None = None
+
+
+def file_report(one: Hardened | Failure) -> FileReport:
+    """Return the values of one outcome."""
+    if isinstance(one, Failure):
+        return FileReport(one.name, failure=one)
+    result = one.result
+    root = result.before.root
+
+    def path_of(path: PurePosixPath) -> str:
+        if path == result.before.dockerfile_path or root is None:
+            return one.name
+        return shown(root / path)
+
+    lines: dict[int, tuple[PurePosixPath, int]] = {}
+    for change in changes(result):
+        lines.setdefault(id(change.finding), (change.path, change.old))
+    steps = []
+    for finding in result.findings:
+        path, line = lines.get(id(finding), (finding.path, finding.line))
+        steps.append(Step(finding.fixer, path_of(path), line, finding.reason, bool(finding.edits)))
+    changed = tuple(Changed(path_of(path), *pair) for path, pair in result.changed.items())
+    services = tuple(service(unit, result.fixer) for unit in result.units)
+    return FileReport(one.name, tuple(map(image, result.stages)), services, tuple(steps), changed)
+
+
+def image(stage: StageResult) -> Image:
+    """Return the values of one stage."""
+    found = stage.verdict
+    outcome, rule = found.outcome.value, found.question
+    if found.outcome is Outcome.SWITCH:
+        outcome, rule = (outcome if stage.applied else "prepared"), SWITCHED
+    user = f"{found.account.uid}:{found.account.gid}" if found.account is not None else ""
+    steps = found.migrations if stage.applied else ()
+    return Image(stage.index, stage.name, outcome, rule, found.line, found.reason, found.way_out, user, steps)
+
+
+def service(unit: Unit, fixer: str) -> Service:
+    """Return the values of one service; its line is 1 where it is that of the file as such."""
+    rule = DANGER if unit.outcome == "danger" else fixer
+    return Service(unit.name, unit.outcome, rule, max(unit.line, 1), unit.text, unit.left_out)
+
+
+def uri_path(path: str) -> str:
+    """Return a path with forward slashes."""
+    return path.replace(os.sep, "/")
+
+
+def text_of(data: bytes) -> str:
+    """Return bytes as text for a report; what is not UTF-8 becomes U+FFFD."""
+    return data.decode("utf-8", "replace")
+
+
+def counts(files: Sequence[FileReport]) -> dict[str, int]:
+    """Return how many images there are of each outcome."""
+    found = dict.fromkeys(OUTCOMES, 0)
+    for file in files:
+        for one in file.images:
+            found[one.outcome] += 1
+    return found
+
+
+def service_counts(files: Sequence[FileReport]) -> dict[str, int]:
+    """Return how many answers for services there are of each outcome."""
+    found = dict.fromkeys(UNIT_OUTCOMES, 0)
+    for file in files:
+        for one in file.services:
+            found[one.outcome] += 1
+    return found

@@ -1,0 +1,31 @@
+"""Prints the report of a run, and writes the files of the run where that is asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hardener.bulk import Failure
+from hardener.cli import output, results, say, write
+from hardener.reports import render
+from hardener.reports.model import file_report
+
+if TYPE_CHECKING:
+    from hardener.bulk import Pending
+
+
+def print_report(form: str, paths: tuple[str, ...], overrides: dict[str, Any], mode: str | None) -> int:
+    """Print the report of all paths, write them with ``--in-place``, and return the exit code."""
+    pending: Pending = {}
+    files = []
+    for one in results(paths, overrides, pending):
+        failure = None
+        if mode == "write" and not isinstance(one, Failure):
+            failure = write(one) if one.result.changed else None
+            pending.clear()
+        files.append(file_report(failure or one))
+        if files[-1].failure is not None:
+            say(f"error: {files[-1].failure}")
+    output(render(form, files).encode())
+    if any(one.failure is not None for one in files):
+        return 2
+    return int(mode == "check" and any(one.changed for one in files))

