@@ -15,6 +15,7 @@ import re
 from typing import TYPE_CHECKING
 
 from hardener.apache_syntax import Address, Directive, directives, hosts, listened, needs_module
+from hardener.lazy_pattern import lazy_pattern
 from hardener.server_reading import NEW_PORT, Change, Listen, Reading, Unknown
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ MODULES = {
 TLS = ("ssl", "gnutls", "nss")
 # Modules that make the workers write or run programs: whose files those are depends on the workers' user.
 WRITERS = frozenset(("dav_module", "cgi_module", "cgid_module", "fcgid_module", "cache_disk_module", "php_module"))
-SELF = re.compile(
+SELF = lazy_pattern(
     r"(?:localhost|127\.0\.0\.1|\[::1\]|0\.0\.0\.0):(\d+)\b|https?://(?:localhost|127\.0\.0\.1|\[::1\])(?![\w.:-])"
 )
 

@@ -11,18 +11,19 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from hardener.edit import Span
+from hardener.lazy_pattern import lazy_pattern
 from hardener.server_reading import Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 # A line ends where no backslash stands right before the line break, in comments too (`ap_cfg_getline`).
-LINE = re.compile(rb"(?:\\\r?\n|[^\n])+")
-WORD = re.compile(
+LINE = lazy_pattern(rb"(?:\\\r?\n|[^\n])+")
+WORD = lazy_pattern(
     r"""(?:\\\r?\n|[ \t\r\f\v])*(?:"(?P<double>(?:\\.|[^"\\])*)"|'(?P<single>(?:\\.|[^'\\])*)'|(?P<plain>\S+))""",
     re.DOTALL,
 )
-CONTINUATION = re.compile(r"\\\r?\n")
+CONTINUATION = lazy_pattern(r"\\\r?\n")
 
 
 class Word(NamedTuple):

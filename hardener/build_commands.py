@@ -8,21 +8,22 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hardener.image_names import ANY, ImageName, expanded, image_name
+from hardener.lazy_pattern import lazy_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-COMMAND = re.compile(
+COMMAND = lazy_pattern(
     r"(?:docker|podman|nerdctl)[ \t]+(?:buildx[ \t]+|image[ \t]+|builder[ \t]+)?build[ \t]+"
     r"|buildah[ \t]+(?:bud|build)[ \t]+"
 )
-CONTINUATION = re.compile(r"\\\r?\n[ \t]*")
-WORD = re.compile(r"""(?:"[^"\n]*"|'[^'\n]*'|\$\{\{[^}\n]*\}\}|\$\([^)\n]*\)|[^\s"';|&<>`()])+""")
-END = re.compile(r"[;|&<>\n`)]")
-FOLDER = re.compile(r"\bcd[ \t]+([\w./-]+)[ \t]*(?:&&|;)")
+CONTINUATION = lazy_pattern(r"\\\r?\n[ \t]*")
+WORD = lazy_pattern(r"""(?:"[^"\n]*"|'[^'\n]*'|\$\{\{[^}\n]*\}\}|\$\([^)\n]*\)|[^\s"';|&<>`()])+""")
+END = lazy_pattern(r"[;|&<>\n`)]")
+FOLDER = lazy_pattern(r"\bcd[ \t]+([\w./-]+)[ \t]*(?:&&|;)")
 # `NAME := value` of Make, `NAME=value` of the shell, `NAME: value` of a workflow's env.
-ASSIGNMENT = re.compile(
+ASSIGNMENT = lazy_pattern(
     r"^[ \t]*(?:-[ \t]+)?(?:export[ \t]+)?([A-Za-z_]\w*)(?:[ \t]*[:?]?=|:)[ \t]*[\"']?([^\n\"'#]*?)[\"']?[ \t\r]*$",
     re.MULTILINE,
 )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hardener import caddy_syntax
 from hardener.edit import Span
+from hardener.lazy_pattern import lazy_pattern
 from hardener.server_reading import NEW_PORT, Change, Listen, Reading, Unknown
 
 if TYPE_CHECKING:
@@ -19,17 +20,17 @@ if TYPE_CHECKING:
 
     from hardener.caddy_syntax import Line, Word
 
-ADDRESS = re.compile(
+ADDRESS = lazy_pattern(
     r"(?:(?P<scheme>https?)://)?(?P<host>\[[0-9a-fA-F:]*\]|[^\s:/{}\[\]]*)(?::(?P<port>\d+))?(?:/\S*)?"
 )
 # What makes the port that it listens on visible, to clients or to what stands behind it.
-SHOWS_ITS_PORT = re.compile(rb"\{(?:http\.request\.)?local(?:\.port|_port)?\}|\{http\.request\.local\.")
+SHOWS_ITS_PORT = lazy_pattern(rb"\{(?:http\.request\.)?local(?:\.port|_port)?\}|\{http\.request\.local\.")
 # Directives and options that listen, write or start programs themselves; https://caddyserver.com/download lists them.
 FOREIGN = frozenset(
     ("layer4", "exec", "supervisor", "frankenphp", "php_server", "webdav", "upload", "cgi", "git", "load")
 )
 UPSTREAMS = frozenset(("reverse_proxy", "to", "forward_auth", "php_fastcgi"))
-ITSELF = re.compile(r"(?:https?://)?(?:localhost|127\.0\.0\.1|\[::1\])(?::(?P<port>\d+))?(?:/.*)?")
+ITSELF = lazy_pattern(r"(?:https?://)?(?:localhost|127\.0\.0\.1|\[::1\])(?::(?P<port>\d+))?(?:/.*)?")
 
 
 class Options(NamedTuple):

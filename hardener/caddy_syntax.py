@@ -11,12 +11,13 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from hardener.edit import Span
+from hardener.lazy_pattern import lazy_pattern
 from hardener.server_reading import Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TOKEN = re.compile(
+TOKEN = lazy_pattern(
     rb"(?P<space>[ \t\r]+|\\\r?\n)|(?P<line>\n)|(?P<comment>\#[^\n]*)"
     rb"|(?P<heredoc><<(?P<name>[A-Za-z0-9_-]+)\r?\n)"
     rb"|(?P<quoted>\"(?:\\.|[^\"\\])*\"|`[^`]*`)|(?P<word>(?![\"`])(?:\\[^\n]|[^\s\\])+)",

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from hardener.command_rules import tables
+from hardener.lazy_pattern import lazy_pattern
 from hardener.paths import absolute, below
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ ALWAYS_WRITABLE = (
     "/dev/stdout", "/dev/stderr", "/dev/tty", "/dev/fd",
 )  # fmt: skip
 WRITING = frozenset({">", ">>", ">|", "&>", "&>>", "<>", ">&"})
-GLOB = re.compile(r"([\w./@%+,:=-]*/)?[\w.@%+,:=-]*[*?\[{][\w./@%+,:=*?\[\]{}!^-]*")
-NOT_IN_GLOB = re.compile(r"^\.|^\{.*/|\{\}|\.\.|/\.", re.DOTALL)
-KNOWN_FOLDER = re.compile(r"[\"']?(/[\w./+-]*\w)/")  # of a path that goes on with what is not known
+GLOB = lazy_pattern(r"([\w./@%+,:=-]*/)?[\w.@%+,:=-]*[*?\[{][\w./@%+,:=*?\[\]{}!^-]*")
+NOT_IN_GLOB = lazy_pattern(r"^\.|^\{.*/|\{\}|\.\.|/\.", re.DOTALL)
+KNOWN_FOLDER = lazy_pattern(r"[\"']?(/[\w./+-]*\w)/")  # of a path that goes on with what is not known
 SILENT = frozenset(
     {"echo", "printf", "export", "set", "unset", ":", "true", "false", "test", "[", "[[", "declare", "local"}
 )

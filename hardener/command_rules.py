@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
+from hardener.lazy_pattern import lazy_pattern
 from hardener.shell_command import program
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 import tomli
 
-VERSIONED = re.compile(r"(python|pip|php|ruby|gem|pecl|node)(?:-?[\d.]+)|.*/bin/(python|pip)[\d.]*")
-SCRIPT = re.compile(r"(?:\.?/)?(?:[\w.-]+/)*(?:manage\.py|artisan|bin/(?:rails|rake|console))")
+VERSIONED = lazy_pattern(r"(python|pip|php|ruby|gem|pecl|node)(?:-?[\d.]+)|.*/bin/(python|pip)[\d.]*")
+SCRIPT = lazy_pattern(r"(?:\.?/)?(?:[\w.-]+/)*(?:manage\.py|artisan|bin/(?:rails|rake|console))")
 
 
 class Rule(NamedTuple):

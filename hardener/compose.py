@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hardener import image, repository_files
 from hardener.compose_links import Link, built_by, entries, links, without_tag
 from hardener.compose_variables import ANY_STAGE
+from hardener.lazy_pattern import lazy_pattern
 from hardener.own_images import COMMON, built_as, is_own, named
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 # brackets ends the process.  Aliases of aliases grow without end; Compose refuses them too ("excessive aliasing").
 OPENERS = 5000
 NODES = 100_000
-LIST = re.compile(rb"(?m)^services:[ \t]*(?:\[|#.*|\r?$)")
+LIST = lazy_pattern(rb"(?m)^services:[ \t]*(?:\[|#.*|\r?$)")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from hardener import compose, references
 from hardener.edit import Edit
+from hardener.lazy_pattern import lazy_pattern
 from hardener.port_use import Use
 from hardener.server_sharing import dockerfiles
 from hardener.small_files import MAXIMUM_SIZE
@@ -33,16 +34,16 @@ HAPROXY_SERVER = rb"(?m)^[ \t]*server[ \t]+\S+[ \t]+"
 DEFAULT = rb"(?i:env)[^\n]{0,60}?(?:\|\||\?\?|,|\bor\b|:-)\s*[\"'`]?"
 # What takes addresses of servers in a Caddyfile, of which 80 is the port where none is named.
 # https://caddyserver.com/docs/caddyfile/directives/reverse_proxy#upstream-addresses
-CADDY_UPSTREAMS = re.compile(rb"^\s*(?:reverse_proxy|forward_auth|to|proxy)\b[^#]*$")
+CADDY_UPSTREAMS = lazy_pattern(rb"^\s*(?:reverse_proxy|forward_auth|to|proxy)\b[^#]*$")
 # In a program a call is a string of its own or begins a URL; elsewhere it stands free.
 CODE = (".js", ".mjs", ".cjs", ".ts", ".tsx", ".jsx", ".py", ".go", ".rb", ".php", ".java", ".cs", ".kt")
-SPECIMEN = re.compile(r"(?:^|[/._-])(?:tests?|specs?|mocks?|__tests__|e2e)(?:[/._-]|$)", re.IGNORECASE)
+SPECIMEN = lazy_pattern(r"(?:^|[/._-])(?:tests?|specs?|mocks?|__tests__|e2e)(?:[/._-]|$)", re.IGNORECASE)
 # Before a call: then it stands in a comment.
-COMMENT = re.compile(rb"^\s*(?:#|//|\*|--\s)|\s(?:#|//)\s")
+COMMENT = lazy_pattern(rb"^\s*(?:#|//|\*|--\s)|\s(?:#|//)\s")
 LINES_AROUND = 6
 # How many bytes before and after a host a port may stand that belongs to it.
 NEAR = 150
-MANIFEST = re.compile(rb"^apiVersion:.*$", re.MULTILINE)
+MANIFEST = lazy_pattern(rb"^apiVersion:.*$", re.MULTILINE)
 
 
 def calls(project: Project, stage: Stage, old: int, new: int) -> Iterator[Use]:

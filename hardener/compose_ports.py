@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hardener import compose, compose_service, own_addresses
 from hardener.edit import Edit
+from hardener.lazy_pattern import lazy_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 # An offset that means: this entry is not understood.
 UNCLEAR = -1
-CONTAINER_SIDE = re.compile(r"(?:^|:)(?:\$\{\w+:?-)?(\d{1,5})\}?(?:-\d+)?(?:/\w+)?$")
-LABEL = re.compile(r"traefik[\w.@-]*\.port[\"']?\s*[=:]\s*[\"']?(\d{1,5})\b")
+CONTAINER_SIDE = lazy_pattern(r"(?:^|:)(?:\$\{\w+:?-)?(\d{1,5})\}?(?:-\d+)?(?:/\w+)?$")
+LABEL = lazy_pattern(r"traefik[\w.@-]*\.port[\"']?\s*[=:]\s*[\"']?(\d{1,5})\b")
 
 
 def published(project: Project, stage: Stage) -> Iterator[tuple[int, str]]:

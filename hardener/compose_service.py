@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hardener import compose, compose_scalars, listening, own_addresses, server_arguments, shell
 from hardener.edit import Edit
+from hardener.lazy_pattern import lazy_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,17 +20,17 @@ if TYPE_CHECKING:
     from hardener.stages import StageFacts
 
 # Names of settings whose number is a port or an address, and of those that speak of the world outside.
-PORT_NAME = re.compile(r"PORT|URL|URI|BIND|ADDR|LISTEN|ENDPOINT|SERVER", re.IGNORECASE)
-OUTSIDE_NAME = re.compile(
+PORT_NAME = lazy_pattern(r"PORT|URL|URI|BIND|ADDR|LISTEN|ENDPOINT|SERVER", re.IGNORECASE)
+OUTSIDE_NAME = lazy_pattern(
     r"PUBLIC|EXTERNAL|FRONT|CORS|ORIGIN|BASE|SITE|ROOT_?URL|DOMAIN|REDIRECT|CALLBACK|ALLOWED", re.IGNORECASE
 )
 HOST_ENDS = ("_HOST", "_HOSTNAME", "_ADDR", "_ADDRESS", "_SERVER", "_SERVICE", "HOST")
 # Labels that name the container's port: Traefik 2 and 1, caddy-docker-proxy.
 # https://doc.traefik.io/traefik/routing/providers/docker/#port
 # https://github.com/lucaslorentz/caddy-docker-proxy#reverse-proxy-examples
-PORT_LABEL = re.compile(r"^traefik\..*(?:loadbalancer\.(?:server|healthcheck)\.port|\.port)$|^traefik\.port$")
-VARIABLE = re.compile(rb"(?m)^\s*(?:export\s+)?(\w+)=[\"']?([^\s\"'#]*)")
-UPSTREAMS = re.compile(r"\{\{\s*upstreams(?:\s+(?:https?|h2c))?(?:\s+(\d+))?\s*\}\}")
+PORT_LABEL = lazy_pattern(r"^traefik\..*(?:loadbalancer\.(?:server|healthcheck)\.port|\.port)$|^traefik\.port$")
+VARIABLE = lazy_pattern(rb"(?m)^\s*(?:export\s+)?(\w+)=[\"']?([^\s\"'#]*)")
+UPSTREAMS = lazy_pattern(r"\{\{\s*upstreams(?:\s+(?:https?|h2c))?(?:\s+(\d+))?\s*\}\}")
 
 
 class Ask(NamedTuple):

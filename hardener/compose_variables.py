@@ -10,6 +10,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from hardener.lazy_pattern import lazy_pattern
 from hardener.repository_files import files
 from hardener.small_files import content
 from hardener.variables import expand
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
     from hardener.compose import Service
     from hardener.project import Project
 
-LINE = re.compile(
+LINE = lazy_pattern(
     r"^[ \t]*(?:export[ \t]+)?(\w+)[ \t]*=[ \t]*(\"[^\"\n]*\"|'[^'\n]*'|[^\n]*?)[ \t]*(?:[ \t]#[^\n]*)?$", re.MULTILINE
 )
-REFERENCE = re.compile(r"\$\w+|\$\{[^}]*\}+")
+REFERENCE = lazy_pattern(r"\$\w+|\$\{[^}]*\}+")
 KEYS = ("context", "dockerfile", "target")
 # The target of a build where a variable without a value decides it: any stage.
 ANY_STAGE = "*"

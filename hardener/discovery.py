@@ -7,6 +7,7 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from hardener.lazy_pattern import lazy_pattern
 from hardener.small_files import content
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
 # Dockerfile, Containerfile, Dockerfile.prod, web.Dockerfile, in any case: what `docker build -f` users write.
-FILE_NAME = re.compile(r"^(?:.*\.)?(?:dockerfile|containerfile)(?:\..+)?$", re.IGNORECASE)
+FILE_NAME = lazy_pattern(r"^(?:.*\.)?(?:dockerfile|containerfile)(?:\..+)?$", re.IGNORECASE)
 # The same name with one of these endings is about a Dockerfile, not one: an ignore list, a template, a backup.
 OTHER_ENDINGS = (
     ".dockerignore", ".j2", ".jinja", ".jinja2", ".erb", ".tmpl", ".tpl", ".template", ".mustache", ".in", ".bak",
@@ -25,7 +26,7 @@ OTHER_ENDINGS = (
 
 # Dockerfiles that nobody ships: what tests build, what shows how, what others wrote.  A pull request that changes them
 # looks as if its sender did not (google/runq#23: "makes no sense, source looks suspicious").
-ASIDE = re.compile(
+ASIDE = lazy_pattern(
     r"(?:^|/)(?:tests?|testing|testdata|fixtures?|__tests__|specs?|mocks?|examples?|samples?|demos?|tutorials?"
     r"|vendor|third[-_]party|node_modules)/",
     re.IGNORECASE,

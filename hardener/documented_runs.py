@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from hardener import image_runs
 from hardener.compose_needs import is_bind
+from hardener.lazy_pattern import lazy_pattern
 from hardener.outcome import Reason
 from hardener.paths import below
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from hardener.project import Project
 
 READMES = ("README.md", "readme.md", "README", "README.rst", "README.txt")
-RUN_LINE = re.compile(r"(?:docker|podman)\s+(?:container\s+)?run\b(?:[^\n]*\\\s*\n)*[^\n]*")
-USER_OPTION = re.compile(r"\s(?:-u|--user)[ =]")
-MOUNT = re.compile(r"(?:^|\s)(?:-v|--volume)[ =]\s*[\"']?([^\s\"':]+)[\"']?:(/[^\s\"':\\]*)(?::(\w+(?:,\w+)*))?")
+RUN_LINE = lazy_pattern(r"(?:docker|podman)\s+(?:container\s+)?run\b(?:[^\n]*\\\s*\n)*[^\n]*")
+USER_OPTION = lazy_pattern(r"\s(?:-u|--user)[ =]")
+MOUNT = lazy_pattern(r"(?:^|\s)(?:-v|--volume)[ =]\s*[\"']?([^\s\"':]+)[\"']?:(/[^\s\"':\\]*)(?::(\w+(?:,\w+)*))?")
 # Options that go with root, or with devices and displays that belong to somebody on the host.
-RIGHTS = re.compile(
+RIGHTS = lazy_pattern(
     r"(?:^|\s)(--privileged|--device[ =]\S+|--(?:net|network|pid)[ =]host|--cap-add[ =]\S+|-e\s+DISPLAY\S*)"
 )
 MAKEFILES = ("Makefile", "makefile", "bin/setup", "setup.sh", "install.sh")
-EXEC_LINE = re.compile(
+EXEC_LINE = lazy_pattern(
     r"(?:docker|podman)(?:-compose|[ ]compose)?\s+(?:-\S+\s+(?:\S+\s+)?)*(?:exec|run)\b[^\n]*?"
     r"\b(composer|artisan|bin/console|npm|yarn|wp|drush|phpunit|a2enmod|a2ensite|apt-get|apt|chown|chmod)\b[^\n]*"
 )

@@ -6,6 +6,7 @@ Format: https://fly.io/docs/reference/configuration/#the-mounts-section
 from __future__ import annotations
 
 import posixpath
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from hardener.outcome import Reason
 from hardener.project import entries
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hardener.project import Project
     from hardener.settings import Settings
 
@@ -22,15 +25,20 @@ def mount_need(project: Project, settings: Settings) -> Reason | None:
     if project.root is None:
         return None
     for folder in dict.fromkeys((project.context, *project.context.parents)):
-        for name in entries(project.root / folder):
-            if name.startswith("fly") and name.endswith(".toml"):
-                path = folder / name
-                for target in mounted(project, path, project.read(path) or b""):
-                    owner = f"{settings.uid}:{settings.gid}"
-                    text = f"{path} mounts a volume at {target}: it belongs to root so far"
-                    way_out = f"fly ssh console -C 'chown -R {owner} {target}', once, and add USER by hand"
-                    return Reason(1, text, way_out)
+        for name in files_of_fly(project.root / folder):
+            path = folder / name
+            for target in mounted(project, path, project.read(path) or b""):
+                owner = f"{settings.uid}:{settings.gid}"
+                text = f"{path} mounts a volume at {target}: it belongs to root so far"
+                way_out = f"fly ssh console -C 'chown -R {owner} {target}', once, and add USER by hand"
+                return Reason(1, text, way_out)
     return None
+
+
+@lru_cache(maxsize=4096)
+def files_of_fly(folder: Path) -> tuple[str, ...]:
+    """Return the names of Fly's files in one folder; many images share the folders above them."""
+    return tuple(sorted(name for name in entries(folder) if name.startswith("fly") and name.endswith(".toml")))
 
 
 def mounted(project: Project, path: PurePosixPath, data: bytes) -> list[str]:

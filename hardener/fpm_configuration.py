@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 
 from hardener.edit import Span
+from hardener.lazy_pattern import lazy_pattern
 from hardener.server_reading import NEW_PORT, Change, Listen, Reading, Unknown
 
-LINE = re.compile(
+LINE = lazy_pattern(
     rb"^[ \t]*(?P<key>[A-Za-z_.]+)(?:\[[^\]]*\])?[ \t]*=[ \t]*(?P<value>[^\r\n]*?)[ \t]*\r?$", re.MULTILINE
 )
-ADDRESS = re.compile(r"(?:(?:\d+(?:\.\d+){3}|\[[0-9A-Fa-f:.]+\]):)?(?P<port>\d{1,5})")
+ADDRESS = lazy_pattern(r"(?:(?:\d+(?:\.\d+){3}|\[[0-9A-Fa-f:.]+\]):)?(?P<port>\d{1,5})")
 LOGS = ("error_log", "access.log", "slowlog")
 # Without root these do nothing, and the pool would run as another user than it does now.
 OWN_USERS = ("www-data", "33", "82", "")

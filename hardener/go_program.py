@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hardener import processes
 from hardener.context import build_context
 from hardener.copied_sources import context_file, context_folder, contributing
+from hardener.lazy_pattern import lazy_pattern
 from hardener.paths import absolute
 from hardener.references import files_below
 
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     from hardener.shell import Command
     from hardener.stages import StageFacts
 
-PACKAGE_MAIN = re.compile(rb"^package\s+main\b", re.MULTILINE)
-MODULE = re.compile(rb"^module\s+[\"']?([^\s\"']+)", re.MULTILINE)
-IMPORT = re.compile(rb"^\s*(?:import\s+)?(?:[\w.]+\s+)?\"([^\"\n]+)\"", re.MULTILINE)
+PACKAGE_MAIN = lazy_pattern(rb"^package\s+main\b", re.MULTILINE)
+MODULE = lazy_pattern(rb"^module\s+[\"']?([^\s\"']+)", re.MULTILINE)
+IMPORT = lazy_pattern(rb"^\s*(?:import\s+)?(?:[\w.]+\s+)?\"([^\"\n]+)\"", re.MULTILINE)
 # Options of `go build` that take a word of their own (https://pkg.go.dev/cmd/go#hdr-Compile_packages_and_dependencies).
 WITH_VALUE = frozenset(
     ("-o", "-ldflags", "-tags", "-gcflags", "-asmflags", "-mod", "-modfile", "-p", "-buildmode", "-installsuffix",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from hardener.lazy_pattern import lazy_pattern
 from hardener.source_tree import File, arguments
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from tree_sitter import Node
 
-FLAG_VARIABLES = re.compile(r"^(?:p?flag|\w*[fF]lags?(?:\(\))?|\w*[fF]lagSet|fs)\.(?:String|Int|Uint)Var(P?)$")
+FLAG_VARIABLES = lazy_pattern(r"^(?:p?flag|\w*[fF]lags?(?:\(\))?|\w*[fF]lagSet|fs)\.(?:String|Int|Uint)Var(P?)$")
 
 
 def elements(file: File, literal: Node) -> Iterator[tuple[str, Node]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from hardener.go_scopes import elements
 from hardener.go_values import Reader
+from hardener.lazy_pattern import lazy_pattern
 from hardener.source_reading import Reading
 from hardener.source_tree import File, arguments
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from hardener.project import Project
 
-MAY_LISTEN = re.compile(
+MAY_LISTEN = lazy_pattern(
     rb"\.ListenAndServe|\b(?:net|tls|reuseport)\.Listen\(|\bhttp\.Server\s*\{|\bfasthttp\.Server\s*\{"
     rb"|gin-gonic/gin|labstack/echo|gofiber/fiber|kataras/iris"
 )

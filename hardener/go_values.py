@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hardener.edit import Span
 from hardener.go_scopes import FLAG_VARIABLES, bindings, elements, enclosing_function, inside, is_parameter
+from hardener.lazy_pattern import lazy_pattern
 from hardener.source_reading import Literal, Reading
 from hardener.source_tree import arguments
 
@@ -19,18 +20,18 @@ if TYPE_CHECKING:
 
     from hardener.source_tree import File
 
-OWN_ADDRESS = re.compile(r"(?:(?:0\.0\.0\.0|127\.0\.0\.1|localhost|\[::\d?\])?:)?(\d{1,5})")
+OWN_ADDRESS = lazy_pattern(r"(?:(?:0\.0\.0\.0|127\.0\.0\.1|localhost|\[::\d?\])?:)?(\d{1,5})")
 CONVERSIONS = frozenset(
     ("strconv.Itoa", "strconv.Atoi", "string", "int", "strings.TrimSpace", "cast.ToString", "strconv.FormatInt")
 )
-FLAGS = re.compile(r"^(?:p?flag|\w*[fF]lags?(?:\(\))?|\w*[fF]lagSet|fs)\.(String|Int|Uint|StringP|IntP)$")
-WITH_DEFAULT = re.compile(r"(?i)(?:^|\.)\w*env\w*$|(?:^|\.)\w*(?:OrDefault|WithDefault)$")
-TELLS = re.compile(
+FLAGS = lazy_pattern(r"^(?:p?flag|\w*[fF]lags?(?:\(\))?|\w*[fF]lagSet|fs)\.(String|Int|Uint|StringP|IntP)$")
+WITH_DEFAULT = lazy_pattern(r"(?i)(?:^|\.)\w*env\w*$|(?:^|\.)\w*(?:OrDefault|WithDefault)$")
+TELLS = lazy_pattern(
     r"(?i)(?:^|\.)(?:log|print|info|debug|warn|error|fatal|panic|errorf|infof|msg)\w*$|\.(?:Int|Str|Any)$"
 )
-LISTENS = re.compile(r"\.(?:ListenAndServe(?:TLS)?|Listen|Run|RunTLS|Start|StartTLS)$")
-TAG_DEFAULT = re.compile(r"\b(?:default|envDefault|env-default)[:=]\\?\"?(\d{1,5})\b")
-TAG_NAME = re.compile(r"\b(?:env|envconfig)[:=]\\?\"?(\w+)")
+LISTENS = lazy_pattern(r"\.(?:ListenAndServe(?:TLS)?|Listen|Run|RunTLS|Start|StartTLS)$")
+TAG_DEFAULT = lazy_pattern(r"\b(?:default|envDefault|env-default)[:=]\\?\"?(\d{1,5})\b")
+TAG_NAME = lazy_pattern(r"\b(?:env|envconfig)[:=]\\?\"?(\w+)")
 MAXIMUM_DEPTH = 12
 
 

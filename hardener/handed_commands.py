@@ -10,6 +10,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from hardener import shell
+from hardener.lazy_pattern import lazy_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,14 +26,14 @@ MARKS = (b"system", b"exec", b"spawn", b"subprocess", b"open", b"`", b"%x")
 LITERAL = rb"""(?:[fbru]{0,2}"(?:[^"\\\n]|\\.){0,2000}"|[fbru]{0,2}'(?:[^'\\\n]|\\.){0,2000}')"""
 # https://docs.python.org/3/library/subprocess.html, https://docs.python.org/3/library/os.html#process-management,
 # https://nodejs.org/api/child_process.html, https://docs.ruby-lang.org/en/master/Kernel.html, https://www.php.net/exec
-CALL = re.compile(
+CALL = lazy_pattern(
     rb"(?:(?<![\w.>$])(?:(?P<file>os\.exec[lv]p?e?)|(?:os\.)?(?:system|popen)|(?:subprocess\.)?(?:check_call|check_output|"
     rb"Popen)|subprocess\.(?:run|call|getoutput|getstatusoutput)|child_process\.exec|exec|shell_exec|passthru|proc_open|"
     rb"Kernel\.(?:system|exec|spawn))|(?<![\w$])(?:execSync|execFile|execFileSync|spawn|spawnSync))"
     rb"(?:\s{0,9}\(\s{0,99}|[ \t]{1,9})"
     rb"(?P<words>\[?\s{0,99}" + LITERAL + rb"(?:\s{0,99},\s{0,99}\[?\s{0,99}" + LITERAL + rb")*)"
 )
-QUOTED = re.compile(rb"`([^`\n]{1,2000})`|%x[({\[]([^)}\]\n]{1,200})[)}\]]")
+QUOTED = lazy_pattern(rb"`([^`\n]{1,2000})`|%x[({\[]([^)}\]\n]{1,200})[)}\]]")
 COMMENT = (b"#", b"//", b"*", b"--")
 
 

@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from hardener.edit import Span
+from hardener.lazy_pattern import lazy_pattern
 from hardener.server_reading import NEW_PORT, Change, Listen, Reading, Unknown
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ SECTIONS = frozenset(
     ("global", "defaults", "frontend", "backend", "listen", "peers", "resolvers", "userlist", "mailers", "cache",
      "program", "http-errors", "ring", "log-forward", "fcgi-app", "crt-store", "traces", "acme")
 )  # fmt: skip
-WORD = re.compile(rb"(?:\\.|\"(?:\\.|[^\"\\])*\"|'[^']*'|[^\s\\\"'#])+|#[^\n]*")
-ENDPOINT = re.compile(r"(?:(?:ipv4|ipv6)@)?(?:\*|[\w.-]*|\[[0-9a-fA-F:.]*\]|[0-9a-fA-F:]*):(?P<port>\d+)")
+WORD = lazy_pattern(rb"(?:\\.|\"(?:\\.|[^\"\\])*\"|'[^']*'|[^\s\\\"'#])+|#[^\n]*")
+ENDPOINT = lazy_pattern(r"(?:(?:ipv4|ipv6)@)?(?:\*|[\w.-]*|\[[0-9a-fA-F:.]*\]|[0-9a-fA-F:]*):(?P<port>\d+)")
 # What needs root when HAProxy starts, whoever it runs as afterwards (haproxy.c, init and set_identity).
 ROOT = {
     "chroot": "it changes its root directory",
@@ -29,9 +30,9 @@ ROOT = {
     "namespace": "it enters a network namespace",
 }
 # The ports it listens on as values: conditions and headers that would see the new one.
-SHOWS_ITS_PORT = re.compile(rb"\b(?:dst_port|fc_dst_port|so_id|X-Forwarded-Port)\b|%\[dst_port|%fp\b", re.IGNORECASE)
+SHOWS_ITS_PORT = lazy_pattern(rb"\b(?:dst_port|fc_dst_port|so_id|X-Forwarded-Port)\b|%\[dst_port|%fp\b", re.IGNORECASE)
 SECRETS = ("crt", "ca-file", "crl-file", "crt-list")
-OWN = re.compile(r"(?:localhost|127\.0\.0\.1|\[?::1\]?)(?::(?P<port>\d+))?")
+OWN = lazy_pattern(r"(?:localhost|127\.0\.0\.1|\[?::1\]?)(?::(?P<port>\d+))?")
 
 
 class Word(NamedTuple):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from hardener import compose, listening
+from hardener.lazy_pattern import lazy_pattern
 from hardener.outcome import Reason
 from hardener.port_facts import exposed
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from hardener.stages import StageFacts
 
 # A number below 1024 for something that is called a port, an address or a listener.
-LOW_PORT = re.compile(
+LOW_PORT = lazy_pattern(
     r"(?i)(?:port|bind|addr|listen|url)\w*[\"']?\s*[=:,\s]\s*[\"']?(?:[\w.\[\]/*+]*:)?\d{1,3}(?!\d|\.\d)"
 )
-JAVA = re.compile(r"(?:^|[\s\"'/])java[\"']?[\s,].*-jar\b")
+JAVA = lazy_pattern(r"(?:^|[\s\"'/])java[\"']?[\s,].*-jar\b")
 WAY_OUT = "let it listen above 1024 and EXPOSE that port, then add USER by hand"
 
 

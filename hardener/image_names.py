@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from hardener.lazy_pattern import lazy_pattern
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # `${NAME:-default}`, `${NAME}`, `$(NAME)`, `${{ env.NAME }}`, `$NAME`: the shell, Compose, Make, GitHub's workflows.
-VARIABLE = re.compile(
+VARIABLE = lazy_pattern(
     r"\$\{\{\s*(?:env\.)?(?P<github>[\w.-]+)[^}]*\}\}"
     r"|\$\{(?P<brace>\w+)(?::?-(?P<default>[^{}$]*))?[^{}]*\}"
     r"|\$\((?P<make>\w+)\)"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hardener.accounts import DIALECTS, WITHOUT_SHELL
 from hardener.image import ImageFacts, KnownUser, assigned, with_common
+from hardener.lazy_pattern import lazy_pattern
 from hardener.settings import ConfigurationError
 
 if TYPE_CHECKING:
@@ -14,10 +15,10 @@ if TYPE_CHECKING:
 
 FAMILIES = (*sorted({*DIALECTS, *WITHOUT_SHELL}), "windows", "unknown")
 OUTCOMES = ("plain", "already", "drops", "server", "root")
-USER = re.compile(r"[\w.-]+(?::[\w.-]+)?", re.ASCII)
-ACCOUNT = re.compile(r"[a-z_][\w.-]*\$?:\d{1,10}:\d{1,10}:/[^\s:]*", re.ASCII)
-VARIABLE = re.compile(r"[A-Za-z_]\w*=[^\n]*", re.ASCII)
-IMAGE = re.compile(r"[\w.*?\[\]/:@-]+", re.ASCII)
+USER = lazy_pattern(r"[\w.-]+(?::[\w.-]+)?", re.ASCII)
+ACCOUNT = lazy_pattern(r"[a-z_][\w.-]*\$?:\d{1,10}:\d{1,10}:/[^\s:]*", re.ASCII)
+VARIABLE = lazy_pattern(r"[A-Za-z_]\w*=[^\n]*", re.ASCII)
+IMAGE = lazy_pattern(r"[\w.*?\[\]/:@-]+", re.ASCII)
 
 
 def is_one_of(*allowed: str) -> Callable[[Any], bool]:

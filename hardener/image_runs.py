@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from hardener.compose_links import without_tag
+from hardener.lazy_pattern import lazy_pattern
 from hardener.manifest_ports import manifest_ports
 from hardener.own_images import COMMON, is_own, may_be, named
 from hardener.repository_files import READMES, contents, files
@@ -20,17 +21,17 @@ if TYPE_CHECKING:
     from hardener.project import Project
     from hardener.stages import StageFacts
 
-RUN_LINE = re.compile(r"(?:docker|podman)\s+(?:container\s+)?run\b(?:[^\n]*\\[ \t]*\r?\n)*[^\n]*")
-BUILD_LINE = re.compile(r"(?:docker|podman)\s+(?:buildx\s+|image\s+)?build\b(?:[^\n]*\\[ \t]*\r?\n)*[^\n]*")
+RUN_LINE = lazy_pattern(r"(?:docker|podman)\s+(?:container\s+)?run\b(?:[^\n]*\\[ \t]*\r?\n)*[^\n]*")
+BUILD_LINE = lazy_pattern(r"(?:docker|podman)\s+(?:buildx\s+|image\s+)?build\b(?:[^\n]*\\[ \t]*\r?\n)*[^\n]*")
 # A word of a command line: quoted parts, `$(...)` and `${...}` hold together.
-WORD = re.compile(r"(?:\"[^\"]*\"|'[^']*'|\$\([^)]*\)|\$\{[^}]*\}|[^\s\"'|;&<>])+|[|;&<>]+")
+WORD = lazy_pattern(r"(?:\"[^\"]*\"|'[^']*'|\$\([^)]*\)|\$\{[^}]*\}|[^\s\"'|;&<>])+|[|;&<>]+")
 # The options of `docker run` that take no word: https://docs.docker.com/reference/cli/docker/container/run/#options
-SWITCHES = re.compile(
+SWITCHES = lazy_pattern(
     r"-[ditPq]+|--(?:detach|interactive|tty|rm|init|privileged|read-only|publish-all|quiet|no-healthcheck|sig-proxy"
     r"|disable-content-trust|oom-kill-disable|no-hosts|replace|rmi|systemd)"
 )
-PUBLISHED = re.compile(r"(?:^|\s)(?:-p|--publish)[ =]?\s*[\"']?(?:[^\s\"']*:)?(\d{1,5})(?:/\w+)?[\"']?(?=\s|$)")
-VARIABLE = re.compile(
+PUBLISHED = lazy_pattern(r"(?:^|\s)(?:-p|--publish)[ =]?\s*[\"']?(?:[^\s\"']*:)?(\d{1,5})(?:/\w+)?[\"']?(?=\s|$)")
+VARIABLE = lazy_pattern(
     r"\$\{\{[^}]*\}\}|\$\{(\w+)[^}]*\}|\$\((\w+)\)|\$(\w+)|\$\([^)]*\)|\$\{[^}]*\}|\{\{[^}]*\}\}|<[^>]*>"
 )
 

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from hardener.accounts import SYSTEM_USERS
 from hardener.image import ImageFacts, KnownUser, with_common
 from hardener.inherited import Inherited
+from hardener.lazy_pattern import lazy_pattern
 from hardener.paths import below
 from hardener.processes import SCRIPT_NAME, knowledge
 from hardener.shell import program
@@ -30,7 +31,7 @@ LOCAL_SECONDS = 20
 REMOTE_SECONDS = 60
 REMOTELY = ("buildx", "imagetools", "inspect", "--format", "{{json .Image}}")
 # What a reference may consist of, so that it is never taken for an option (distribution/reference, its grammar).
-REFERENCE = re.compile(r"[A-Za-z0-9][\w.:/@-]{0,511}", re.ASCII)
+REFERENCE = lazy_pattern(r"[A-Za-z0-9][\w.:/@-]{0,511}", re.ASCII)
 # The tools that make a user, in the order in which they are looked for, with the family that has them.
 TOOLS = (("/usr/sbin/useradd", "debian"), ("/bin/busybox", "alpine"), ("/bin/sh", "shell"))
 LARGEST = 1024 * 1024

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hardener import context, shell
 from hardener.copied_sources import context_folder, contributing
 from hardener.edit import Span
+from hardener.lazy_pattern import lazy_pattern
 from hardener.source_reading import Literal, Reading, place
 
 if TYPE_CHECKING:
@@ -29,17 +30,17 @@ KEYS = {
     "micronaut.server.port": "MICRONAUT_SERVER_PORT",
     "quarkus.http.port": "QUARKUS_HTTP_PORT",
 }
-FILE_NAME = re.compile(r"^(?:application|bootstrap)(?:-[\w.-]+)?\.(?:properties|ya?ml)$")
-PROPERTY = re.compile(
+FILE_NAME = lazy_pattern(r"^(?:application|bootstrap)(?:-[\w.-]+)?\.(?:properties|ya?ml)$")
+PROPERTY = lazy_pattern(
     rb"^[ \t]*(?:%[\w-]+\.)?("
     + b"|".join(re.escape(key.encode()) for key in KEYS)
     + rb")[ \t]*[=: \t][ \t]*(.*?)[ \t\r]*$",
     re.MULTILINE,
 )
 # A number, or the default of `${NAME:80}`, also of `${A:${B:80}}`.
-VALUE = re.compile(r"(?:\$\{([\w.]+):)?(?:\$\{([\w.]+):)?(\d{1,5})\}{0,2}")
+VALUE = lazy_pattern(r"(?:\$\{([\w.]+):)?(?:\$\{([\w.]+):)?(\d{1,5})\}{0,2}")
 # Settings from a server or another file go before the application's own.
-ELSEWHERE = re.compile(rb"spring\.config\.import|spring[.:\s]+(?:cloud[.:\s]+config|config[.:\s]+import)")
+ELSEWHERE = lazy_pattern(rb"spring\.config\.import|spring[.:\s]+(?:cloud[.:\s]+config|config[.:\s]+import)")
 OPENERS = 5000  # see hardener.compose
 BUILD_TOOLS = frozenset(("mvn", "mvnw", "./mvnw", "gradle", "gradlew", "./gradlew"))
 RESOURCES = ("src/main/resources", "src/main/resources/config", "config", ".")

@@ -16,6 +16,7 @@ from hardener import compose, own_addresses, own_images, references
 from hardener.compose import entry
 from hardener.compose_links import without_tag
 from hardener.edit import Edit
+from hardener.lazy_pattern import lazy_pattern
 from hardener.port_use import Use
 from hardener.small_files import MAXIMUM_SIZE
 
@@ -30,7 +31,7 @@ WORKLOADS = frozenset(
 PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 HOOKS = ("postStart", "preStop")
 # Go templates (Helm), placeholders of other tools: what they become is not known.
-TEMPLATE = re.compile(rb"\{\{|\$\(|<%")
+TEMPLATE = lazy_pattern(rb"\{\{|\$\(|<%")
 OPENERS = 5000
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from hardener import compose, program_sources, references, server_configuration, start_files
 from hardener.edit import Edit, Span
+from hardener.lazy_pattern import lazy_pattern
 from hardener.lines import insertion
 from hardener.server_arguments import ADDRESS, EVERYWHERE, knowledge, port_tokens, server_commands
 from hardener.variables import assignments
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 PRIVILEGED = range(1, 1024)
 PORT = "{new port}"
 # Variables that are a program's own port by their name alone.
-OWN_NAME = re.compile(
+OWN_NAME = lazy_pattern(
     r"(?:(?:APP|APPLICATION|API|WEB|HTTPS?|SERVER|SERVICE|LISTEN|NODE|NITRO|BIND|CONTAINER|GUNICORN|UVICORN|HTTP_SERVER)_)?"
     r"(?:PORT|ADDR|ADDRESS|BIND|LISTEN|URLS?)"
 )

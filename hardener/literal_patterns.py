@@ -18,6 +18,7 @@ import tomli
 from hardener import jvm_settings, processes, shell
 from hardener.copied_sources import context_file, context_folder, contributing
 from hardener.edit import Span
+from hardener.lazy_pattern import lazy_pattern
 from hardener.paths import absolute
 from hardener.references import files_below
 from hardener.source_reading import Literal, Reading, place
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
     from hardener.project import Project
     from hardener.stages import StageFacts
 
-SLASHES = re.compile(
+SLASHES = lazy_pattern(
     rb'"""[\s\S]*?"""|@"(?:[^"]|"")*"|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|//[^\n]*|/\*[\s\S]*?\*/'
 )
-HASHES = re.compile(rb'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|#(?!\{)[^\n]*')
-PHP = re.compile(rb'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|//[^\n]*|#(?!\[)[^\n]*|/\*[\s\S]*?\*/')
+HASHES = lazy_pattern(rb'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|#(?!\{)[^\n]*')
+PHP = lazy_pattern(rb'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|//[^\n]*|#(?!\[)[^\n]*|/\*[\s\S]*?\*/')
 COMMENTS = {"java": SLASHES, "kt": SLASHES, "cs": SLASHES, "json": SLASHES, "php": PHP, "rb": HASHES}
 MAXIMUM_SIZE = 256 * 1024
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hardener.compose_links import without_tag
+from hardener.lazy_pattern import lazy_pattern
 from hardener.repository_files import contents, files
 from hardener.small_files import content
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path, PurePosixPath
 
 
-PORT = re.compile(rb"(?:containerPort|targetPort|port)[\"']?:\s*[\"']?\d{1,3}\b")
+PORT = lazy_pattern(rb"(?:containerPort|targetPort|port)[\"']?:\s*[\"']?\d{1,3}\b")
 
 
 class Stated(NamedTuple):

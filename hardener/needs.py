@@ -8,9 +8,9 @@ A person writes it, or ``harden verify --learn``, which saw the image fail witho
 from __future__ import annotations
 
 import posixpath
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hardener.lazy_pattern import lazy_pattern
 from hardener.outcome import Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from hardener.settings import Settings
 
 KEYS = ("writable", "readable", "env", "tmpfs", "ports", "leave")
-PATH = re.compile(r"/[\w.@%+,:/-]*")  # it is written into RUN lines as it is
-VARIABLE = re.compile(r"[A-Za-z_]\w*")
-VALUE = re.compile(r"[\w.@%+,:/=-]*")
-WITH_SUFFIX = re.compile(r"[^.]\.\w+$")
+PATH = lazy_pattern(r"/[\w.@%+,:/-]*")  # it is written into RUN lines as it is
+VARIABLE = lazy_pattern(r"[A-Za-z_]\w*")
+VALUE = lazy_pattern(r"[\w.@%+,:/=-]*")
+WITH_SUFFIX = lazy_pattern(r"[^.]\.\w+$")
 
 
 class Needs(NamedTuple):

@@ -7,10 +7,10 @@ nginxinc/docker-nginx-unprivileged.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from hardener.edit import Span
+from hardener.lazy_pattern import lazy_pattern
 from hardener.nginx_syntax import Directive, Word, parse
 from hardener.server_reading import NEW_PORT, Change, Listen, Reading, Unknown
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PID = b"/tmp/nginx.pid"  # where nginxinc/docker-nginx-unprivileged puts it
 # Their bodies hold values or patterns, no directives.
 TABLES = frozenset(("map", "geo", "types", "split_clients", "charset_map", "match", "geoip2"))
-TEMPORARY = re.compile(r"(?:client_body|proxy|fastcgi|uwsgi|scgi)_temp_path|(?:proxy|fastcgi|uwsgi|scgi)_cache_path")
+TEMPORARY = lazy_pattern(r"(?:client_body|proxy|fastcgi|uwsgi|scgi)_temp_path|(?:proxy|fastcgi|uwsgi|scgi)_cache_path")
 READ_AS_ROOT = frozenset(
     (
         *("ssl_certificate_key", "ssl_certificate", "ssl_password_file", "ssl_dhparam", "ssl_trusted_certificate"),
@@ -28,14 +28,14 @@ READ_AS_ROOT = frozenset(
     )
 )
 NOT_FILES = ("off", "syslog:", "stderr", "memory:", "/dev/stdout", "/dev/stderr", "/dev/null", "/proc/self/fd/")
-ADDRESS = re.compile(r"(?:(?P<host>\[[0-9A-Fa-f:.]+\]|[\w.*-]*[A-Za-z*][\w.*-]*|\d+(?:\.\d+){3}):)?(?P<port>\d{1,5})")
+ADDRESS = lazy_pattern(r"(?:(?P<host>\[[0-9A-Fa-f:.]+\]|[\w.*-]*[A-Za-z*][\w.*-]*|\d+(?:\.\d+){3}):)?(?P<port>\d{1,5})")
 # A call of the container itself; the port of another server of the same file may be one that moves.
 PASSES = frozenset(("proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass", "server", "auth_request"))
-ITSELF = re.compile(
+ITSELF = lazy_pattern(
     r"(?:(?P<scheme>https?|grpcs?)://)?(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\])(?::(?P<port>\d+))?(?=/|$)"
 )
-HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|\*|[A-Za-z][\w.-]*|\d+(?:\.\d+){3}")
-SERVER_PORT = re.compile(rb"\$(?:server_port\b|\{server_port\})")
+HOST = lazy_pattern(r"\[[0-9A-Fa-f:.]+\]|\*|[A-Za-z][\w.-]*|\d+(?:\.\d+){3}")
+SERVER_PORT = lazy_pattern(rb"\$(?:server_port\b|\{server_port\})")
 # The files that hand it to the application, and the directive that overrides one of their parameters.
 PARAMETERS = {"fastcgi_params": "fastcgi_param", "fastcgi.conf": "fastcgi_param", "uwsgi_params": "uwsgi_param"}
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hardener import processes, shell
 from hardener.copied_sources import context_file, places
+from hardener.lazy_pattern import lazy_pattern
 from hardener.paths import absolute
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def imported(project: Project, file: PurePosixPath, name: str) -> PurePosixPath 
     return None
 
 
-IMPORT = re.compile(
+IMPORT = lazy_pattern(
     rb"\brequire\(\s*['\"](\.[^'\"\n]*)['\"]|\bfrom\s*['\"](\.[^'\"\n]*)['\"]"
     rb"|\bimport\s*\(?\s*['\"](\.[^'\"\n]*)['\"]"
 )

@@ -5,11 +5,11 @@ Asked only for a program whose bytes have a listener, so a project without one n
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from hardener import node_program
+from hardener.lazy_pattern import lazy_pattern
 from hardener.node_scopes import Scopes
 from hardener.node_values import Reader
 from hardener.source_reading import Reading
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hardener.project import Project
 
 # What a file must have before it is worth parsing.
-MAY_LISTEN = re.compile(
+MAY_LISTEN = lazy_pattern(
     rb"\.listen\s*\(|\bserve\s*\(|\bHapi\.[sS]erver\b|\bServer\s*\(\s*\{|startStandaloneServer|\.start\s*\(\s*[\d{]"
 )
 # A larger file is generated.

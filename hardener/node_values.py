@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hardener.edit import Span
+from hardener.lazy_pattern import lazy_pattern
 from hardener.node_scopes import ENVIRONMENTS
 from hardener.source_reading import Literal, Reading
 from hardener.source_tree import arguments
@@ -23,8 +24,8 @@ TRANSPARENT = frozenset(
     ("parenthesized_expression", "as_expression", "non_null_expression", "satisfies_expression", "await_expression")
 )
 CONVERSIONS = frozenset(("Number", "parseInt", "String", "normalizePort", "Number.parseInt", "toNumber"))
-LOGS = re.compile(r"(?:^|\.)(?:log|info|debug|warn|error|trace|verbose|notice|success|ready|box|write|print)$")
-LISTENING = re.compile(r"(?:\.listen|(?:^|\.)serve|Server|startStandaloneServer|\.set)$")
+LOGS = lazy_pattern(r"(?:^|\.)(?:log|info|debug|warn|error|trace|verbose|notice|success|ready|box|write|print)$")
+LISTENING = lazy_pattern(r"(?:\.listen|(?:^|\.)serve|Server|startStandaloneServer|\.set)$")
 MAXIMUM_DEPTH = 12
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 
 from hardener.edit import Span
+from hardener.lazy_pattern import lazy_pattern
 
 # `http://localhost:80/x`, `localhost:80`, `http://127.0.0.1`: a health check that calls its own container.
-OWN_ADDRESS = re.compile(
+OWN_ADDRESS = lazy_pattern(
     rb"(?:(?P<scheme>https?)://)?(?P<host>localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\]|\[::\])(?::(?P<port>\d+))?(?=[/\s\"'?;|)&,]|$)"
 )
 # `http://api:80`, `api:80`: another host; `localhost:80` and `0.0.0.0:80` are not.
-OTHER_HOST = re.compile(r"(?<![\w.+*-])(?!localhost\b)(?=[\w.-]*[A-Za-z])[A-Za-z0-9][\w.-]*:\d+\b")
-SETTING = re.compile(r"PORT|LISTEN|BIND|ADDR", re.IGNORECASE)
-OPTIONS = re.compile(
+OTHER_HOST = lazy_pattern(r"(?<![\w.+*-])(?!localhost\b)(?=[\w.-]*[A-Za-z])[A-Za-z0-9][\w.-]*:\d+\b")
+SETTING = lazy_pattern(r"PORT|LISTEN|BIND|ADDR", re.IGNORECASE)
+OPTIONS = lazy_pattern(
     r"PORT|URL|URI|LISTEN|BIND|ADDR|ENDPOINT|SERVER|OPT(?:ION)?S|ARG(?:UMENT)?S|CMD|COMMAND|FLAGS|PARAMS", re.IGNORECASE
 )
 IMPLICIT = {None: 80, b"http": 80, b"https": 443}

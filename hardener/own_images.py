@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hardener import image, repository
 from hardener.compose_links import built, entries, without_tag
 from hardener.image_names import agree, image_name, is_literal
+from hardener.lazy_pattern import lazy_pattern
 from hardener.repository_files import contents, files
 from hardener.small_files import content
 
@@ -26,11 +27,11 @@ COMMON = frozenset(
 # Words in the names of images of any project.
 EVERYWHERE = frozenset(("web", "api", "server", "service", "frontend", "backend", "client", "site", "nginx", "python"))
 LONG_NAME = 6
-KIND = re.compile(r"[-_](?:service|svc|server|app|api|image|container|ui|web)$")
-DEFAULTED = re.compile(r"\$\{\w+:?-([^{}$]*)\}")
-VERSION = re.compile(r"v?\d[\w.-]*")
-IMAGE = re.compile(rb"^[ \t-]*image:[ \t]*[\"']?([\w./:@-]+)", re.MULTILINE)
-REMOTE = re.compile(r"url\s*=\s*\S*[:/]([\w.-]+)/([\w.-]+?)(?:\.git)?\s*$", re.MULTILINE)
+KIND = lazy_pattern(r"[-_](?:service|svc|server|app|api|image|container|ui|web)$")
+DEFAULTED = lazy_pattern(r"\$\{\w+:?-([^{}$]*)\}")
+VERSION = lazy_pattern(r"v?\d[\w.-]*")
+IMAGE = lazy_pattern(rb"^[ \t-]*image:[ \t]*[\"']?([\w./:@-]+)", re.MULTILINE)
+REMOTE = lazy_pattern(r"url\s*=\s*\S*[:/]([\w.-]+)/([\w.-]+?)(?:\.git)?\s*$", re.MULTILINE)
 
 
 @lru_cache(maxsize=16)

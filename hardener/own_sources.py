@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hardener import context, literal_patterns, node_program, processes, python_program
+from hardener.lazy_pattern import lazy_pattern
 from hardener.paths import absolute
 from hardener.port_facts import listed
 from hardener.program_sources import builds_with
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from hardener.stages import StageFacts
 
 # The application that gunicorn, uvicorn and their like are given: `shop.main:app`.
-APPLICATION = re.compile(r"([A-Za-z_][\w.]*):[A-Za-z_][\w.]*(?:\(\))?")
+APPLICATION = lazy_pattern(r"([A-Za-z_][\w.]*):[A-Za-z_][\w.]*(?:\(\))?")
 IMPLIED = {80: r"(?::80)?", 443: r"(?::443)?"}
 MAXIMUM_SIZE = 256 * 1024
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from hardener.command_rules import tables
+from hardener.lazy_pattern import lazy_pattern
 from hardener.shell_command import program
 
 if TYPE_CHECKING:
     from hardener.shell_command import Command
 
-PACKAGE = re.compile(r"([A-Za-z0-9@][\w.+-]*)(?:[=<>~/@].*|:\w+(?:=.*)?)?")
+PACKAGE = lazy_pattern(r"([A-Za-z0-9@][\w.+-]*)(?:[=<>~/@].*|:\w+(?:=.*)?)?")
 
 
 def package_manager(command: Command) -> str | None:

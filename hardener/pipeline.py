@@ -60,6 +60,8 @@ class Result:
     @property
     def changed(self) -> Mapping[PurePosixPath, tuple[bytes, bytes]]:
         """The files that differ, as ``{path: (bytes before, bytes after)}``."""
+        if self.after is self.before:
+            return {}
         old = self.before.files
         touched = (path for path, data in self.after.files.items() if old.get(path) is not data)
         pairs = ((path, self.before.read(path) or b"", self.after.files[path]) for path in touched)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from hardener.lazy_pattern import lazy_pattern
+
 if TYPE_CHECKING:
     from hardener.dockerfile import Dockerfile
     from hardener.stages import StageFacts
 
-OWN = re.compile(r"^#?\s*harden:\s*ignore(?:\s*=\s*(?P<names>[\w\-, ]+))?\s*$", re.IGNORECASE)
+OWN = lazy_pattern(r"^#?\s*harden:\s*ignore(?:\s*=\s*(?P<names>[\w\-, ]+))?\s*$", re.IGNORECASE)
 # DL3002 is "last USER should not be root": https://github.com/hadolint/hadolint/wiki/DL3002
-HADOLINT = re.compile(r"^#?\s*hadolint\s+(?P<scope>global\s+)?ignore\s*=\s*(?P<names>[\w\-, ]+)", re.IGNORECASE)
+HADOLINT = lazy_pattern(r"^#?\s*hadolint\s+(?P<scope>global\s+)?ignore\s*=\s*(?P<names>[\w\-, ]+)", re.IGNORECASE)
 
 
 def names_in(text: str | None) -> frozenset[str]:
@@ -19,8 +21,8 @@ def names_in(text: str | None) -> frozenset[str]:
     return frozenset(name.strip().replace("-", "_") for name in (text or "").split(",") if name.strip())
 
 
-TAKEN_OUT = re.compile(r"#?\s*USER\s+\S+\s*$")
-TROUBLE = re.compile(
+TAKEN_OUT = lazy_pattern(r"#?\s*USER\s+\S+\s*$")
+TROUBLE = lazy_pattern(
     r"(?i)permission|denied|must (?:be|run as) root|(?:needs?|requires?|as) root|\bfail|break|broke|not work|n't work"
 )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from hardener.command_options import names_in, options_of
 from hardener.command_paths import UNKNOWN, first, resolved, unwritable, unwritable_here
+from hardener.lazy_pattern import lazy_pattern
 from hardener.paths import absolute, below
 from hardener.shell_command import Argument, program
 
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from hardener.command_paths import Run
     from hardener.command_rules import Rule
 
-PATH_IN_WORD = re.compile(r"(?:^|^-\w|[=:,;])(/[^:,;]*)")
-SED_WRITES = re.compile(r"(?<![A-Za-z])[wW]\s+\S|/[gpIi\d]*e\Z")
-AWK_WRITES = re.compile(r"system|[>|]|inplace|getline")
+PATH_IN_WORD = lazy_pattern(r"(?:^|^-\w|[=:,;])(/[^:,;]*)")
+SED_WRITES = lazy_pattern(r"(?<![A-Za-z])[wW]\s+\S|/[gpIi\d]*e\Z")
+AWK_WRITES = lazy_pattern(r"system|[>|]|inplace|getline")
 PIP_REDIRECTS = frozenset({"-t", "--target", "--prefix", "--root", "--src", "-e", "--editable"})
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -13,6 +12,7 @@ import tomli
 
 from hardener import shell
 from hardener.dockerfile import Word
+from hardener.lazy_pattern import lazy_pattern
 from hardener.stages import POSIX_SHELLS
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hardener.stages import StageFacts
 
 # A file that is not there to be read is a script by these names; else it is a program built beforehand.
-SCRIPT_NAME = re.compile(r"\.(?:ba|a)?sh$|entry-?point|/(?:docker-|run|start|init|boot|setup|launch|wrapper)[^/.]*$")
+SCRIPT_NAME = lazy_pattern(r"\.(?:ba|a)?sh$|entry-?point|/(?:docker-|run|start|init|boot|setup|launch|wrapper)[^/.]*$")
 
 
 @lru_cache(maxsize=1)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from hardener import jvm_settings, literal_patterns, node_program, processes, python_program, shell, start_files
 from hardener.copied_sources import contributing
+from hardener.lazy_pattern import lazy_pattern
 from hardener.source_reading import Reading
 
 if TYPE_CHECKING:
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
     from hardener.stages import StageFacts
 
 # What binds a port below 1024 has such a number near one of these words.
-MAY_BE_PRIVILEGED = re.compile(rb"(?i)(?:listen|port|addr|serve|Run|Start)[^\n]{0,80}?(?<![\w.])\d{1,3}(?![\w.])")
+MAY_BE_PRIVILEGED = lazy_pattern(rb"(?i)(?:listen|port|addr|serve|Run|Start)[^\n]{0,80}?(?<![\w.])\d{1,3}(?![\w.])")
 # What a Python source must have before it is worth parsing: a port or an address with one to three digits, or, where
 # the image states such a port, anything that listens.
-MAY_BIND = re.compile(rb"(?i)port\W{1,16}\d{1,3}\b|\(\(.{0,40},\s*\d{1,3}\s*\)")
-MAY_LISTEN = re.compile(rb"(?i)port|\bimport\b")
-STATED = re.compile(r"(?<![\w.])\d{1,3}(?![\w.])")
-PORT_VARIABLE = re.compile(r"(?:PORT|URL|BIND|ADDR|LISTEN)\w*[=\s]\S*?(?<![\w.])\d{1,3}(?![\w.])", re.IGNORECASE)
+MAY_BIND = lazy_pattern(rb"(?i)port\W{1,16}\d{1,3}\b|\(\(.{0,40},\s*\d{1,3}\s*\)")
+MAY_LISTEN = lazy_pattern(rb"(?i)port|\bimport\b")
+STATED = lazy_pattern(r"(?<![\w.])\d{1,3}(?![\w.])")
+PORT_VARIABLE = lazy_pattern(r"(?:PORT|URL|BIND|ADDR|LISTEN)\w*[=\s]\S*?(?<![\w.])\d{1,3}(?![\w.])", re.IGNORECASE)
 
 
 @lru_cache(maxsize=64)

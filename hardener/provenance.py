@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from hardener import context, own_images, privileges, shell
@@ -10,6 +9,7 @@ from hardener.context import copy_arguments, destination
 from hardener.copied_sources import stage_of
 from hardener.directories import working_directories
 from hardener.image import ImageReference
+from hardener.lazy_pattern import lazy_pattern
 from hardener.paths import SYSTEM_TREES, absolute, below
 from hardener.processes import SCRIPT_NAME, is_runtime, knowledge, program, programs, started
 from hardener.stages import POSIX_SHELLS
@@ -30,7 +30,7 @@ HELPERS = frozenset((*POSIX_SHELLS, "zsh", "busybox", "env", "exec", "wait", "tr
 PROGRAM_FOLDERS = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
 # Programs, start scripts and PHP's settings: what a base image has too.
 WITHOUT_CONTENT = ("/usr/local/etc", "/etc/php", *PROGRAM_FOLDERS)
-DOCUMENTS = re.compile(r"/var/www|/htdocs|/html\b|/etc/(?:nginx|apache2)/.*\.conf")
+DOCUMENTS = lazy_pattern(r"/var/www|/htdocs|/html\b|/etc/(?:nginx|apache2)/.*\.conf")
 # What brings a project's files, besides COPY.
 FETCHERS = frozenset(
     ("git", "curl", "wget", "tar", "unzip", "svn", "composer", "cp", "mv", "echo", "printf", "npm", "rsync", "tee")

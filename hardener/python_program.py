@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from hardener import context, processes, start_files
+from hardener.lazy_pattern import lazy_pattern
 from hardener.paths import absolute
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from hardener.shell import Command
     from hardener.stages import StageFacts
 
-IMPORT = re.compile(
+IMPORT = lazy_pattern(
     rb"(?m)^[ \t]*(?:from[ \t]+(\.*[\w.]*)[ \t]+import[ \t]+([^#\n]+|\([^)]*\))|import[ \t]+([\w., \t]+))"
 )
 MAXIMUM_FILES = 200

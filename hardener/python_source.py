@@ -5,7 +5,6 @@ Asked only for the program that an image starts, so a project without one never 
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -13,17 +12,19 @@ from typing import TYPE_CHECKING
 import libcst
 
 from hardener import python_program
+from hardener.lazy_pattern import lazy_pattern
 from hardener.python_module import BINDERS, FIRST, LISTENERS, POSITIONAL, Module
 from hardener.python_values import Reader
 from hardener.source_reading import Reading
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterator
 
     from hardener.edit import Span
     from hardener.project import Project
 
-MAY_LISTEN = re.compile(
+MAY_LISTEN = lazy_pattern(
     b"(?:" + b"|".join(sorted(one.encode() for one in LISTENERS | BINDERS | POSITIONAL | FIRST)) + rb")\s*\("
 )
 ERRORS = (libcst.ParserSyntaxError, SyntaxError, ValueError, LookupError, RecursionError, MemoryError)

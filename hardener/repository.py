@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hardener import image
 from hardener.build_commands import Build, builds_of_lines, builds_of_workflow
 from hardener.image_names import ANY, ImageName, agree, expanded, image_name, is_literal
+from hardener.lazy_pattern import lazy_pattern
 from hardener.repository_files import COMPOSE_NAME, MAXIMUM_FILES, files, walk
 from hardener.small_files import content
 
@@ -19,16 +20,16 @@ if TYPE_CHECKING:
     from hardener.project import Project
 
 # Scripts, and of the many YAML files those that Compose and CI services read.
-BUILD_FILE = re.compile(
+BUILD_FILE = lazy_pattern(
     r"\.(?:sh|bash|mk|ps1|bat|cmd)$|^(?:GNU)?[Mm]akefile|^[Jj]ustfile$|^Jenkinsfile|^(?:README|BUILDING)\.md$|^package\.json$"
     r"|^(?:.*[-.])?(?:compose|gitlab-ci|travis|pipelines?|cloudbuild|buildspec|drone|appveyor|[Tt]askfile)\b.*\.ya?ml$"
 ).search
 WORKFLOWS = (".github/workflows/", ".github/actions/", ".circleci/", ".gitlab/")
-FROM = re.compile(
+FROM = lazy_pattern(
     rb"^[ \t]*FROM[ \t]+(?:--platform=\S+[ \t]+)?(\S+)(?:[ \t]+AS[ \t]+(\S+))?", re.IGNORECASE | re.MULTILINE
 )
-ARG = re.compile(rb"^[ \t]*ARG[ \t]+(\w+)=[\"']?([^\s\"']*)", re.IGNORECASE | re.MULTILINE)
-REMOTE = re.compile(r"url\s*=\s*\S*[:/]([\w.-]+)/[\w.-]+?(?:\.git)?\s*$", re.MULTILINE)
+ARG = lazy_pattern(rb"^[ \t]*ARG[ \t]+(\w+)=[\"']?([^\s\"']*)", re.IGNORECASE | re.MULTILINE)
+REMOTE = lazy_pattern(r"url\s*=\s*\S*[:/]([\w.-]+)/[\w.-]+?(?:\.git)?\s*$", re.MULTILINE)
 
 
 class Place(NamedTuple):

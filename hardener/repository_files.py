@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from hardener.discovery import is_dockerfile_name
+from hardener.lazy_pattern import lazy_pattern
 from hardener.small_files import content
 
 SKIPPED = frozenset((".git", "node_modules", "vendor", ".venv", "venv", "__pycache__", "site-packages"))
@@ -16,15 +17,15 @@ YAML = (".yml", ".yaml")
 SCRIPTS = (".sh", ".bash", ".mk", "Makefile", "makefile", "Justfile", "justfile", "Jenkinsfile")
 READMES = ("README.md", "readme.md", "README", "README.rst", "README.txt")
 # Pages of documentation, which tell how to run an image.
-DOCUMENTS = re.compile(r"(?:^|.*/)(?:docs?|documentation|website|wiki)/")
+DOCUMENTS = lazy_pattern(r"(?:^|.*/)(?:docs?|documentation|website|wiki)/")
 PAGES = (".md", ".mdx", ".rst")
 MAXIMUM_PAGES = 300
 MAXIMUM_FOLDERS = 4000
 MAXIMUM_FILES = 3000
 # A key at the start of a line: a Compose file of any name (`docker compose -f local.yml`).
-SERVICES = re.compile(rb"^[\"']?services[\"']?[ \t]*:", re.MULTILINE)
-RUN = re.compile(rb"\b(?:docker|podman)\s+(?:container\s+)?run\b")
-COMPOSE_NAME = re.compile(r"^(?:docker-)?compose(?:[.-][\w.-]+)?\.ya?ml$")
+SERVICES = lazy_pattern(rb"^[\"']?services[\"']?[ \t]*:", re.MULTILINE)
+RUN = lazy_pattern(rb"\b(?:docker|podman)\s+(?:container\s+)?run\b")
+COMPOSE_NAME = lazy_pattern(r"^(?:docker-)?compose(?:[.-][\w.-]+)?\.ya?ml$")
 
 
 class Files(NamedTuple):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hardener import root_tools, shell
 from hardener.context import destination
+from hardener.lazy_pattern import lazy_pattern
 from hardener.outcome import Reason
 from hardener.paths import absolute, below
 from hardener.privileges import only_reads
@@ -27,7 +28,7 @@ CACHES = (
     "/root/.nuget", "/root/.bundle", "/root/.gem", "/root/.composer", "/root/.yarn",
     "/root/.ash_history", "/root/.bash_history", "/root/.python_history", "/root/.viminfo",
 )  # fmt: skip
-HOME_PATH = re.compile(r"(?:~|\$HOME|\$\{HOME\})(?=/|$)")
+HOME_PATH = lazy_pattern(r"(?:~|\$HOME|\$\{HOME\})(?=/|$)")
 PATHS_IN = ("ENV", "CMD", "ENTRYPOINT", "VOLUME", "HEALTHCHECK")
 REMOVERS = frozenset(("rm", "rmdir", "unlink", "find"))
 CONFIGURES = frozenset(

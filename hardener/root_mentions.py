@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from hardener.edit import Span
+from hardener.lazy_pattern import lazy_pattern
 from hardener.paths import below
 from hardener.root_links import copied_stage, sources
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from hardener.stages import Step
 
 # A path below the home directory of root, as a shell or a person writes it.
-MENTION = re.compile(rb"(?<![\w\-./}~$\\])(/root|~|\$HOME|\$\{HOME\})(/[\w.@%+/-]*)")
-HOME_WORD = re.compile(rb"(?<![\w/])(?:~|\$HOME|\$\{HOME\})(?=/)")
+MENTION = lazy_pattern(rb"(?<![\w\-./}~$\\])(/root|~|\$HOME|\$\{HOME\})(/[\w.@%+/-]*)")
+HOME_WORD = lazy_pattern(rb"(?<![\w/])(?:~|\$HOME|\$\{HOME\})(?=/)")
 EXPANDING = frozenset(("RUN", "CMD", "ENTRYPOINT", "HEALTHCHECK"))  # by a shell, which knows HOME
 
 

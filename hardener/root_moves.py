@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hardener import compose, references, root_home, root_mentions
 from hardener.dockerfile import ParseError
 from hardener.edit import Edit
+from hardener.lazy_pattern import lazy_pattern
 from hardener.lines import insertion, line_start
 from hardener.paths import below
 from hardener.root_links import copied_stage, linked_stages
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
     from hardener.stages import StageFacts, Step
 
 # A program that is fetched and run may write below /root whatever it likes.
-FETCHED = re.compile(
+FETCHED = lazy_pattern(
     r"\|\s*(?:\w+=\S*\s+|env\s+|sudo\s+(?:-\S+\s+)*)*(?:/\S*/)?(?:(?:ba|da|z)?sh|python3?|node|perl)\b"
     r"|\b(?:ba|z)?sh\s+(?:-\w+\s+)?[\"']?(?:<\(|\$\(|`)\s*(?:curl|wget)"
 )
-SCRIPT = re.compile(r"(?m)(?:^|[;&|(])\s*(?:(?:ba|da|z)?sh\s+(?!-c)(?:-\w+\s+)*)?(?:\./|/(?:\S*/)?)?[\w.-]+\.sh\b")
-LOGIN_SHELL = re.compile(r"\b(?:ba|z|da)?sh\b[\"',\s]+(?:-\w+[\"',\s]+)*(?:-[a-z]*[li][a-z]*|--login)(?![\w-])")
-HOME = re.compile(r"\b(?:XDG_\w+_)?HOME=")
+SCRIPT = lazy_pattern(r"(?m)(?:^|[;&|(])\s*(?:(?:ba|da|z)?sh\s+(?!-c)(?:-\w+\s+)*)?(?:\./|/(?:\S*/)?)?[\w.-]+\.sh\b")
+LOGIN_SHELL = lazy_pattern(r"\b(?:ba|z|da)?sh\b[\"',\s]+(?:-\w+[\"',\s]+)*(?:-[a-z]*[li][a-z]*|--login)(?![\w-])")
+HOME = lazy_pattern(r"\b(?:XDG_\w+_)?HOME=")
 
 
 class Move(NamedTuple):

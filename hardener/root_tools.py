@@ -12,6 +12,7 @@ import tomli
 from hardener import processes, shell
 from hardener.context import build_context, origin
 from hardener.inherited import Handed
+from hardener.lazy_pattern import lazy_pattern
 from hardener.paths import absolute, below
 from hardener.processes import SCRIPT_NAME
 
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
     from hardener.project import Project
     from hardener.stages import StageFacts, Step
 
-PYTHON_BASE = re.compile(r"(?:^|/)python:(\d+\.\d+)|(?:^|/)python$|/uv:(?:[\d.]+-)?python(\d+\.\d+)")
+PYTHON_BASE = lazy_pattern(r"(?:^|/)python:(\d+\.\d+)|(?:^|/)python$|/uv:(?:[\d.]+-)?python(\d+\.\d+)")
 
 
-MINOR_VERSION = re.compile(r"^(python3|pip3)\.\d+$")
+MINOR_VERSION = lazy_pattern(r"^(python3|pip3)\.\d+$")
 # These words after a program have it print, and write nothing.
 PRINTS = frozenset(("version", "--version", "-version", "-v", "-V", "env", "help", "--help"))
 

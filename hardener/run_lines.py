@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hardener import compose_callers, image, image_runs, repository_files
 from hardener.compose_links import without_tag
 from hardener.edit import Edit
+from hardener.lazy_pattern import lazy_pattern
 from hardener.port_use import Use
 
 if TYPE_CHECKING:
@@ -16,12 +17,12 @@ if TYPE_CHECKING:
 
     from hardener.project import Project
 
-RUN = re.compile(rb"\b(?:docker|podman|nerdctl)\s+(?:container\s+)?(?:run|create)\b(?:[^\n]*\\\s*\n)*[^\n]*")
+RUN = lazy_pattern(rb"\b(?:docker|podman|nerdctl)\s+(?:container\s+)?(?:run|create)\b(?:[^\n]*\\\s*\n)*[^\n]*")
 
 
-NETWORK = re.compile(r"\s--net(?:work)?[= ](?!host\b|none\b|bridge\b)\S")
-HOST = re.compile(r"\s(?:--name|--network-alias|--hostname|-h)[= ][\"']?([\w.-]+)")
-FIXED = re.compile(r"\s--ip6?[= ]\S")
+NETWORK = lazy_pattern(r"\s--net(?:work)?[= ](?!host\b|none\b|bridge\b)\S")
+HOST = lazy_pattern(r"\s(?:--name|--network-alias|--hostname|-h)[= ][\"']?([\w.-]+)")
+FIXED = lazy_pattern(r"\s--ip6?[= ]\S")
 
 
 def uses(project: Project, old: int, new: int) -> Iterator[Use]:

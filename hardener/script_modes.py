@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hardener import context
 from hardener.directories import working_directories
+from hardener.lazy_pattern import lazy_pattern
 from hardener.outcome import Reason
 from hardener.paths import absolute, below
 from hardener.processes import SCRIPT_NAME, started
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from hardener.stages import StageFacts, Step
 
 READ, EXECUTE = 4, 1
-SYMBOLIC = re.compile(r"([ugoa]*)([-+=])([rwxXst]*)")
-MODE = re.compile(rf"[0-7]{{3,4}}|{SYMBOLIC.pattern}(?:,{SYMBOLIC.pattern})*")
+SYMBOLIC = lazy_pattern(r"([ugoa]*)([-+=])([rwxXst]*)")
+MODE = lazy_pattern(rf"[0-7]{{3,4}}|{SYMBOLIC.pattern}(?:,{SYMBOLIC.pattern})*")
 
 
 class Script(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import tomli
 
 from hardener.edit import Span
+from hardener.lazy_pattern import lazy_pattern
 from hardener.processes import started
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from hardener.stages import StageFacts
 
 # The end of an address or a bare port, as a server's option takes it: `80`, `:80`, `0.0.0.0:80`, `http://+:80`.
-ADDRESS = re.compile(r"^(?:[\w.+*\-\[\]:/]*[:])?(?P<port>\d{1,5})/?$")
+ADDRESS = lazy_pattern(r"^(?:[\w.+*\-\[\]:/]*[:])?(?P<port>\d{1,5})/?$")
 # An address of the container itself: no host, or one that means all interfaces or the loopback.
-EVERYWHERE = re.compile(r"^(?:(?:https?://)?(?:0\.0\.0\.0|127\.0\.0\.1|localhost|\[::\d?\]|\*|\+)?:)?\d+/?$")
+EVERYWHERE = lazy_pattern(r"^(?:(?:https?://)?(?:0\.0\.0\.0|127\.0\.0\.1|localhost|\[::\d?\]|\*|\+)?:)?\d+/?$")
 
 
 class Token(NamedTuple):

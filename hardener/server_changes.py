@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hardener import compose, context, shell
 from hardener.edit import Span
+from hardener.lazy_pattern import lazy_pattern
 from hardener.paths import below
 from hardener.server_reading import Unknown
 
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
 
 # Escapes that `echo` of dash, `echo -e` and `printf` know, as far as configuration needs them.
 ESCAPES = {r"\n": "\n", r"\t": "\t", "\\\\": "\\", r"\"": '"'}
-ESCAPE = re.compile(r'\\[nt\\"]')
-SUBSTITUTION = re.compile(
+ESCAPE = lazy_pattern(r'\\[nt\\"]')
+SUBSTITUTION = lazy_pattern(
     r"s(?P<mark>[/|!#,@%])(?P<old>(?:\\.|(?!(?P=mark)).)+)(?P=mark)(?P<new>(?:\\.|(?!(?P=mark)).)*)(?P=mark)(?P<flags>g?)"
 )
-PRINTED = re.compile(r"-[neE]+")
+PRINTED = lazy_pattern(r"-[neE]+")
 
 
 def keeps(command: Command, sensitive: str) -> bool:

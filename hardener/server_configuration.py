@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hardener import compose, context, privileges, server_changes, shell
 from hardener.command_paths import WRITING, resolved
 from hardener.edit import Edit
+from hardener.lazy_pattern import lazy_pattern
 from hardener.paths import absolute, below
 from hardener.server_files import Files, ImageFile, Scope, image_files
 from hardener.server_mounts import overlays
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 # Commands that give an account other ids.
 RENUMBERING = frozenset(("usermod", "groupmod", "deluser", "delgroup", "userdel", "groupdel"))
 DEEPEST = 10
-VARIABLE_LISTEN = re.compile(rb"(?P<before>\blisten[ \t]+(?:\[::\]:)?)(?P<word>\$\{(?P<name>\w+)\})")
+VARIABLE_LISTEN = lazy_pattern(rb"(?P<before>\blisten[ \t]+(?:\[::\]:)?)(?P<word>\$\{(?P<name>\w+)\})")
 # Build files of buildx, whose `contexts` may replace a base image by another target.
 BAKE = ("docker-bake.hcl", "docker-bake.json", "docker-bake.override.hcl", "docker-bake.override.json")
 

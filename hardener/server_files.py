@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hardener import context, server_changes, shell
 from hardener.command_paths import WRITING, resolved
 from hardener.context import copy_arguments, destination, flag, is_remote
+from hardener.lazy_pattern import lazy_pattern
 from hardener.paths import absolute, below
 from hardener.server_reading import Unknown
 from hardener.stages import stage_facts
@@ -32,7 +32,7 @@ HARMLESS = frozenset(
 )
 MAXIMUM_FILES = 400
 # Variables of base images that name such a folder: docker-library/php, docker-library/httpd.
-BASE_VARIABLE = re.compile(r"\$\{?(?:APACHE_CONFDIR|APACHE_ENVVARS|HTTPD_PREFIX)\b")
+BASE_VARIABLE = lazy_pattern(r"\$\{?(?:APACHE_CONFDIR|APACHE_ENVVARS|HTTPD_PREFIX)\b")
 
 
 class ImageFile(NamedTuple):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from hardener import compose, server_configuration
+from hardener.lazy_pattern import lazy_pattern
 from hardener.lines import insertion, line_start
 from hardener.pragmas import is_ignored
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from hardener.stages import StageFacts
 
 # Proxies that take the port from what the image exposes, where nothing names one: the base image's 80 stays there.
-GUESSING_PROXIES = re.compile(r"VIRTUAL_HOST|traefik\.|caddy[._]|^caddy$")
-NAMES_A_PORT = re.compile(r"VIRTUAL_PORT|loadbalancer\.server\.port|upstreams\s+\d|traefik\.port")
+GUESSING_PROXIES = lazy_pattern(r"VIRTUAL_HOST|traefik\.|caddy[._]|^caddy$")
+NAMES_A_PORT = lazy_pattern(r"VIRTUAL_PORT|loadbalancer\.server\.port|upstreams\s+\d|traefik\.port")
 
 
 class Served(NamedTuple):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import stat
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from hardener.lazy_pattern import lazy_pattern
 from hardener.small_files import MAXIMUM_SIZE
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ CONFIGURATION_FILES = ("hardener.toml", "pyproject.toml")
 STYLES = ("numeric", "name")
 POLICIES = ("move", "keep", "capability")
 # What useradd(8) takes without --badname; BusyBox' adduser takes more.  It is written into RUN lines as it is.
-NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+NAME = lazy_pattern(r"[a-z_][a-z0-9_-]{0,31}")
 
 
 class ConfigurationError(Exception):

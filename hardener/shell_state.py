@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from hardener.lazy_pattern import lazy_pattern
 from hardener.paths import absolute
 from hardener.shell_words import decode
 
@@ -13,9 +14,9 @@ if TYPE_CHECKING:
 
     from hardener.shell_command import Argument
 
-RUNS_TEXT = re.compile(rb"\b(?:eval|source)\b|(?:^|[\s;&|({])\.\s")
-SETS_VARIABLES = re.compile(rb"\b(?:read|for|select|unset|getopts|mapfile|readarray|printf)\b")
-MOVES = re.compile(rb"\b(?:cd|chdir|pushd|popd)\b")
+RUNS_TEXT = lazy_pattern(rb"\b(?:eval|source)\b|(?:^|[\s;&|({])\.\s")
+SETS_VARIABLES = lazy_pattern(rb"\b(?:read|for|select|unset|getopts|mapfile|readarray|printf)\b")
+MOVES = lazy_pattern(rb"\b(?:cd|chdir|pushd|popd)\b")
 
 
 class State(NamedTuple):

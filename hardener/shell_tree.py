@@ -141,7 +141,7 @@ def parts_of_redirects(code: Code, nodes: Sequence[Node], variables: Mapping[str
 
 def parts_of_command(code: Code, node: Node, variables: Mapping[str, str]) -> Parts:
     """Return the parts of a simple command."""
-    parts = Parts(NO_NAME._replace(span=code.span(node)))
+    parts = Parts(Argument("", "", code.span(node)))
     dynamic: list[Node] = []
     stop = -1
     for child in node.children:

@@ -10,13 +10,14 @@ import re
 from typing import TYPE_CHECKING
 
 from hardener.edit import Span
+from hardener.lazy_pattern import lazy_pattern
 from hardener.shell_command import Argument
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PLAIN = re.compile(rb"[\w./:=@%+,^!#-]+")
-PIECE = re.compile(
+PLAIN = lazy_pattern(rb"[\w./:=@%+,^!#-]+")
+PIECE = lazy_pattern(
     rb"""'([^']*)'                                        # 1 single quotes
        | "((?:[^"\\]|\\.)*)"                              # 2 double quotes
        | \\(.)                                            # 3 a quoted character
@@ -25,12 +26,12 @@ PIECE = re.compile(
     """,
     re.DOTALL | re.VERBOSE,
 )
-IN_DOUBLE_QUOTES = re.compile(rb"\\(.)|\$(?:(\w+)|\{(\w+)(?::?-[^}$`'\"\\]*)?\})|\$(?=[({@*#?!$-])|`", re.DOTALL)
-VARIABLE = re.compile(rb"\$(?:(\w+)|\{(\w+)\})")
-ASSIGNMENT = re.compile(rb"([A-Za-z_]\w*)=(.*)", re.DOTALL)
-SUBSTITUTION = re.compile(rb"[$<>]\(|`")
-SPLITS_OR_GLOB = re.compile(r"[\s*?\[\\]")
-GLOB = re.compile(r"[*?\[\\]")
+IN_DOUBLE_QUOTES = lazy_pattern(rb"\\(.)|\$(?:(\w+)|\{(\w+)(?::?-[^}$`'\"\\]*)?\})|\$(?=[({@*#?!$-])|`", re.DOTALL)
+VARIABLE = lazy_pattern(rb"\$(?:(\w+)|\{(\w+)\})")
+ASSIGNMENT = lazy_pattern(rb"([A-Za-z_]\w*)=(.*)", re.DOTALL)
+SUBSTITUTION = lazy_pattern(rb"[$<>]\(|`")
+SPLITS_OR_GLOB = lazy_pattern(r"[\s*?\[\\]")
+GLOB = lazy_pattern(r"[*?\[\\]")
 
 
 def decode(raw: bytes) -> str:

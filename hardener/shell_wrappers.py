@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from hardener.edit import Span
+from hardener.lazy_pattern import lazy_pattern
 from hardener.shell_command import Argument, program
 from hardener.shell_words import ASSIGNMENT, decode, encode, inside_double_quotes
 
@@ -50,7 +51,7 @@ WRAPPERS = {
     ),
 }
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "zsh"})
-DOUBLE_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+DOUBLE_QUOTED = lazy_pattern(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
 class Unwrapped(NamedTuple):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hardener import context, node_program, own_addresses, processes, server_arguments, shell
 from hardener.edit import Span
+from hardener.lazy_pattern import lazy_pattern
 from hardener.paths import absolute
 from hardener.source_reading import Literal, Reading, place
 from hardener.start_scripts import is_shell_script, script_path
@@ -24,17 +25,17 @@ if TYPE_CHECKING:
 
 MAXIMUM_DEPTH = 4
 # `${PORT:-80}`, `${PORT:=80}`: a default in shell code.
-DEFAULT = re.compile(rb"\$\{(\w*(?:PORT|ADDR|BIND|LISTEN)\w*):?[-=](?:[\w.]*:)?(\d{1,5})\}")
-ASSIGNED = re.compile(
+DEFAULT = lazy_pattern(rb"\$\{(\w*(?:PORT|ADDR|BIND|LISTEN)\w*):?[-=](?:[\w.]*:)?(\d{1,5})\}")
+ASSIGNED = lazy_pattern(
     rb"(?m)(?:^|[\s;])(?:export\s+)?(\w*(?:PORT|ADDR|BIND|LISTEN)\w*)=[\"']?(?:[\w.]*:)?(\d{1,5})[\"']?(?=[\s;]|$)"
 )
 # https://uwsgi-docs.readthedocs.io/en/latest/Options.html#http
-UWSGI = re.compile(
+UWSGI = lazy_pattern(
     rb"(?m)^[ \t]*(?:https?|http-socket|https-socket|socket)[ \t]*=[ \t]*(?:0\.0\.0\.0|\*|\[::\])?:(\d{1,5})\b"
 )
 # https://docs.gunicorn.org/en/stable/configure.html#configuration-file
-GUNICORN = re.compile(rb"(?m)^bind[ \t]*=[ \t]*\[?[ \t]*[rf]?[\"'](?:0\.0\.0\.0|\[::\]|\*)?:(\d{1,5})[\"']")
-GUNICORN_BIND = re.compile(rb"(?m)^[ \t]*bind[ \t]*=")
+GUNICORN = lazy_pattern(rb"(?m)^bind[ \t]*=[ \t]*\[?[ \t]*[rf]?[\"'](?:0\.0\.0\.0|\[::\]|\*)?:(\d{1,5})[\"']")
+GUNICORN_BIND = lazy_pattern(rb"(?m)^[ \t]*bind[ \t]*=")
 
 
 class StartFile(NamedTuple):
@@ -229,7 +230,7 @@ def unexplained(
 
 
 # In a program, `host: "localhost"` is an option beside the port, not an address that a port may be added to.
-BARE_HOST = re.compile(rb"(?<![\w./:@-])(?:localhost|127\.0\.0\.1|0\.0\.0\.0)(?![\w.:-])")
+BARE_HOST = lazy_pattern(rb"(?<![\w./:@-])(?:localhost|127\.0\.0\.1|0\.0\.0\.0)(?![\w.:-])")
 
 
 def health_calls(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hardener import privileges, server_start, servers
 from hardener.context import destination, origin
 from hardener.directories import already_owned, may_be_given, volumes, working_directories
+from hardener.lazy_pattern import lazy_pattern
 from hardener.paths import absolute, below, is_system
 from hardener.processes import started
 from hardener.stages import is_root
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hardener.written_settings import Written
 
 # What a program keeps below these is state, by the Filesystem Hierarchy Standard 3.0, chapters 3.15 and 5.
-DATA_OPTION = re.compile(
+DATA_OPTION = lazy_pattern(
     r"--?(?:data|db|state|storage|log|cache|work|user)(?:[-_]?(?:dir|path|directory|root))|--?(?:datadir|dbpath|userDir)"
 )
 LOG_TREES = ("/var/log",)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from typing import TYPE_CHECKING
 
 from hardener.command_paths import ALWAYS_WRITABLE
 from hardener.command_rules import canonical, matching, tables
+from hardener.lazy_pattern import lazy_pattern
 from hardener.paths import below
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from hardener.shell_command import Command
     from hardener.stages import Step
 
-EXPORTED = re.compile(r"""(\w+)=["']?([^"'\s]*)""")
-OPTION_WITH_PATH = re.compile(r"=(/[^\s:,;]+)")
+EXPORTED = lazy_pattern(r"""(\w+)=["']?([^"'\s]*)""")
+OPTION_WITH_PATH = lazy_pattern(r"=(/[^\s:,;]+)")
 
 
 def writes_elsewhere(step: Step, owned: tuple[str, ...]) -> bool:

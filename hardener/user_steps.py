@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from hardener import privileges, servers
 from hardener.command_paths import ALWAYS_WRITABLE, resolved
 from hardener.context import build_context, copy_arguments, destination, git_may_be_copied
 from hardener.directories import working_directories
+from hardener.lazy_pattern import lazy_pattern
 from hardener.paths import absolute, below
 from hardener.project import entries
 from hardener.root_tools import stores_of, tools_of, writes_to_store
@@ -27,15 +27,15 @@ GIT_CALLERS = frozenset(("git", "go", "make", "pip", "pip3", "hatch", "poetry", 
 MAY_CALL_GIT = frozenset(
     ("npm", "npx", "yarn", "pnpm", "bun", "bundle", "rake", "gradle", "mvn", "mix", "cmake", "python", "python3", "sbt")
 )
-BUILD_FILE = re.compile(
+BUILD_FILE = lazy_pattern(
     r"package\.json|[\w.-]+\.config\.[cm]?[jt]s|vue\.config\.js|build\.gradle(?:\.kts)?|pom\.xml|Rakefile|[\w.-]+\.gemspec"
     r"|mix\.exs|setup\.py|pyproject\.toml|CMakeLists\.txt|build\.sbt"
 )
-ASKS_GIT = re.compile(
+ASKS_GIT = lazy_pattern(
     rb"\bgit['\",\s]+(?:rev-parse|describe|log|ls-files|rev-list|show|status|branch|diff|config)\b"
     rb"|setuptools[_-]scm|versioneer|git-revision|git-rev-sync|simple-git|git-commit-id|sbt-git"
 )
-OLD_NPM = re.compile(r"^npm@\^?[78](?:\.|$)")  # `npm install -g npm@8`
+OLD_NPM = lazy_pattern(r"^npm@\^?[78](?:\.|$)")  # `npm install -g npm@8`
 # Any home will do to judge a command by: every account that is created gets one of its own.
 HOME = "/home/appuser"
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
+
+from hardener.lazy_pattern import lazy_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from hardener.dockerfile import Instruction
 
 # https://docs.docker.com/reference/dockerfile/#environment-replacement
-REFERENCE = re.compile(r"\\\$|\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^{}$]*))?\}|(.?))")
+REFERENCE = lazy_pattern(r"\\\$|\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^{}$]*))?\}|(.?))")
 
 # A longer value is none that decides anything here, and `ARG A=$A$A` doubles it with every line.
 LONGEST = 65_536

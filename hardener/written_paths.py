@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from hardener import compose
 from hardener.context import build_context, copied_sources, copies_context, copy_arguments, flag
+from hardener.lazy_pattern import lazy_pattern
 from hardener.small_files import content
 from hardener.variables import assignments, expand
 from hardener.written_settings import (
@@ -41,10 +42,10 @@ SKIPPED = frozenset(
      "examples", "example", "scripts", "migrations", "static", "e2e", "testing", "testdata", "benchmarks",
      "site-packages")
 )  # fmt: skip
-TEST = re.compile(r"^test_|[._-](?:test|tests|spec)\.|^conftest\.py$|\.min\.js$|\.d\.ts$|\.config\.\w+$")
+TEST = lazy_pattern(r"^test_|[._-](?:test|tests|spec)\.|^conftest\.py$|\.min\.js$|\.d\.ts$|\.config\.\w+$")
 # The finished archive of a Maven or Gradle module:
 # https://maven.apache.org/guides/introduction/introduction-to-the-standard-directory-layout.html
-BUILT = re.compile(r"(?:\./|/)?(?P<module>(?:[\w.-]+/)*?)(?:target|build/libs)/[^/]*\.?(?:jar|war|\*)$")
+BUILT = lazy_pattern(r"(?:\./|/)?(?P<module>(?:[\w.-]+/)*?)(?:target|build/libs)/[^/]*\.?(?:jar|war|\*)$")
 MAXIMUM_FILES = 300
 MAXIMUM_SIZE = 128 * 1024
 

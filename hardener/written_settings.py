@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tomli
 
+from hardener.lazy_pattern import lazy_pattern
 from hardener.paths import SHARED, below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-COMMENT = re.compile(rb"\s*(?:#|//|\*|/\*)")
+COMMENT = lazy_pattern(rb"\s*(?:#|//|\*|/\*)")
 DATABASES = (".db", ".sqlite", ".sqlite3", ".db3")
 DIRECTORIES = ("DIR", "DIRECTORY", "FOLDER", "ROOT", "LOCATION", "PATH")
-WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-SETTING = re.compile(
+WORD = lazy_pattern(r"(?<=[a-z0-9])(?=[A-Z])")
+SETTING = lazy_pattern(
     rb"(?:^|[{,])[ \t-]*[\"']?(?P<name>[A-Za-z][\w.:-]*?)[\"']?[ \t]*[:=][ \t]*[\"']?"
     rb"(?:\$\{[\w.-]+:)?(?P<path>/[\w./-]+)(?=[\s\"',}]|$)",
     re.MULTILINE,
 )
-PARENT = re.compile(rb"(?P<indent>[ \t]*)(?:\[(?P<section>[\w.]+)\]|[\"']?(?P<key>[\w.-]+)[\"']?\s*:\s*\{?\s*$)")
+PARENT = lazy_pattern(rb"(?P<indent>[ \t]*)(?:\[(?P<section>[\w.]+)\]|[\"']?(?P<key>[\w.-]+)[\"']?\s*:\s*\{?\s*$)")
 MAXIMUM_SETTINGS = 200
 
 

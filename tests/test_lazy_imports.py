@@ -45,6 +45,8 @@ NEEDED = {
     "go": {"tree_sitter_go"},
 }
 WATCHED = ("libcst", "tree_sitter_typescript", "tree_sitter_javascript", "tree_sitter_go", "yaml", "unidiff")
+# The reader: every file needs its patterns, some millions of times.
+EAGER = {"hardener.lexing", "hardener.masking", "hardener.dockerfile"}
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -64,3 +66,24 @@ def test_only_what_a_project_needs_is_imported(kind: str, tmp_path: Path) -> Non
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert set(done.stdout.split()) == NEEDED[kind]
+
+
+COUNT = """
+import re, sys
+compiled = []
+real = re.compile
+def counted(pattern, flags=0):
+    frame = sys._getframe(1)
+    if frame.f_code.co_name == "<module>" and frame.f_globals["__name__"].startswith("hardener"):
+        compiled.append(f"{frame.f_globals['__name__']}:{frame.f_lineno}")
+    return real(pattern, flags)
+re.compile = counted
+import hardener.bulk, hardener.cli, hardener.pods.manifests, hardener.runtime.deployment
+print(*compiled, sep="\\n")
+"""
+
+
+def test_no_pattern_is_compiled_by_an_import() -> None:
+    """A few that every file needs may be: they are cheaper when they are not lazy."""
+    done = subprocess.run([sys.executable, "-c", COUNT], capture_output=True, text=True, check=True)
+    assert {line.partition(":")[0] for line in done.stdout.split()} <= EAGER, done.stdout

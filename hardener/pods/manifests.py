@@ -14,6 +14,7 @@ from hardener.decision import targets, verdict
 from hardener.discovery import kept_below
 from hardener.dockerfile import ParseError
 from hardener.edit import Finding
+from hardener.lazy_pattern import lazy_pattern
 from hardener.outcome import Unit
 from hardener.pipeline import Result, SelfCheckError, StageResult
 from hardener.pods.images import OwnImage, resolver
@@ -37,11 +38,11 @@ if TYPE_CHECKING:
 NAME = "kubernetes_privileges"
 RESTRICTED = "Pod Security restricted"
 # A JSON patch (RFC 6902) that puts something in the place of a pod's volumes, or counts them.
-VOLUME_PATCH = re.compile(
+VOLUME_PATCH = lazy_pattern(
     rb"path[\"']?:[ \t]*[\"']?/\S*/(?:volumes|volumeMounts)(?:/\d+\S*)?[\"']?[ \t]*\r?$", re.MULTILINE
 )
-OBJECT = re.compile(rb"(?m)^[\"'{ \t]*apiVersion[\"']?:")
-OPENSHIFT = re.compile(rb"^apiVersion:[ \t]*[\"']?(?:[\w.]+\.)?openshift\.io/", re.MULTILINE)
+OBJECT = lazy_pattern(rb"(?m)^[\"'{ \t]*apiVersion[\"']?:")
+OPENSHIFT = lazy_pattern(rb"^apiVersion:[ \t]*[\"']?(?:[\w.]+\.)?openshift\.io/", re.MULTILINE)
 
 
 @lru_cache(maxsize=16)

@@ -18,6 +18,7 @@ import tomli
 from hardener import server_configuration, server_reasons, server_start
 from hardener.context import flag, origin
 from hardener.directories import own_volumes, working_directories
+from hardener.lazy_pattern import lazy_pattern
 from hardener.package_scripts import package_script
 from hardener.paths import below
 from hardener.processes import started
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from hardener.stages import StageFacts
 
 TEMPORARY = Writable("/tmp")  # noqa: S108  a path of the image
-SOURCE_NAMES = re.compile(
+SOURCE_NAMES = lazy_pattern(
     r"\.(?:rb|php|java|kt|kts|scala|cs|fs|vb|rs|c|cc|cpp|pl|pm|lua|ex|exs|erl|swift|dart|jl|clj|vue|svelte|r)$",
     re.IGNORECASE,
 )
