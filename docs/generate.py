@@ -29,7 +29,10 @@ AREAS = (
         "The command, and many files at once",
         "__main__ cli settings needs discovery bulk pipeline changed_lines report writing __init__",
     ),
-    ("Reading a Dockerfile without losing a byte", "edit lexing masking dockerfile variables stages lines pragmas lazy_pattern"),
+    (
+        "Reading a Dockerfile without losing a byte",
+        "edit lexing masking dockerfile variables stages lines pragmas lazy_pattern",
+    ),
     (
         "Reading shell, and what its commands need",
         "shell* command_* privilege* packages runtime_state tool_directories",
