@@ -56,6 +56,8 @@ class Settings:
     ``images.toml``."""
     dockerfiles: tuple[tuple[str, Needs], ...] = ()
     """What the configuration says that single images need, by the path of their Dockerfile; see `hardener.needs`."""
+    pull_requests: bool = True
+    """Whether ``harden pr`` may propose changes for the Dockerfiles that this configuration is for."""
     inspect: bool = False
     """Whether a container engine is asked about unknown base images; on the command line only, since it runs one."""
 
@@ -151,7 +153,7 @@ def checked(name: str, value: Any, where: str) -> Any:
         return value
     if name == "port_policy" and value in POLICIES:
         return value
-    if name in ("keep_root_entrypoint", "prefer_unprivileged_variant") and isinstance(value, bool):
+    if name in ("keep_root_entrypoint", "prefer_unprivileged_variant", "pull_requests") and isinstance(value, bool):
         return value
     if name in ("select", "ignore") and isinstance(value, list):
         return fixer_names(value, where)

@@ -7,7 +7,7 @@ import re
 import subprocess
 
 import pytest
-from forge.scene import ACCOUNT, BRANCH, DONE, KINDS, Scene
+from forge.scene import ACCOUNT, BRANCH, DONE, FILES, KINDS, Scene
 from forge.server import served
 from forge.world import TOKEN, World
 
@@ -32,7 +32,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 # On every kind of forge; everything else does not depend on it, and runs on GitHub.
 EVERYWHERE = (
     "second_run_writes", "said_once", "nothing_left_is_closed", "people_closed_is_not", "comes_from_a_fork",
-    "labels_reviewers", "although_the_answer", "too_long",
+    "labels_reviewers", "although_the_answer", "too_long", "limit_of",
 )  # fmt: skip
 
 
@@ -199,6 +199,54 @@ def test_the_hold_label_stops_updates(scene) -> None:
     before = scene.head()
     assert "held" in scene.run()
     assert scene.head() == before
+
+
+def other_repository(scene, path="acme/other"):
+    """Return a scene of another repository on the same forge."""
+    other = Scene.__new__(Scene)
+    other.world, other.kind, other.api_url = scene.world, scene.kind, scene.api_url
+    other.repo = scene.world.add(path, dict(FILES))
+    return other
+
+
+def test_a_limit_of_open_ones_and_of_ones_in_an_hour(scene) -> None:
+    assert "opened" in scene.run("--max-open", "1", "--per-hour", "1")
+    other = other_repository(scene)
+    scene.writes()
+    assert "postponed: the limit of --max-open is reached" in other.run("--max-open", "1", "--per-hour", "2")
+    assert "postponed: the limit of --per-hour is reached" in other.run("--max-open", "2", "--per-hour", "1")
+    assert "would be postponed" in other.run("--max-open", "1", "--dry-run")
+    assert scene.writes() == []
+    assert "current" in scene.run("--max-open", "0", "--per-hour", "0")  # what is open is kept current
+    scene.the_pull().created -= 3700
+    assert "opened" in other.run("--max-open", "2", "--per-hour", "1")
+
+
+def test_a_configuration_that_wants_none_gets_none(scene) -> None:
+    scene.repo.commit({"hardener.toml": b"pull-requests = false\n"})
+    assert "declined: its configuration says pull-requests = false" in scene.run()
+    assert scene.writes() == []
+
+
+def test_a_configuration_that_wants_none_any_more_closes_the_one_that_is_open(scene) -> None:
+    scene.run()
+    scene.repo.commit({"pyproject.toml": b"[tool.hardener]\npull-requests = false\n"})
+    for _ in range(2):
+        scene.run()
+    (pull,) = scene.pulls("closed")
+    assert len(pull.comments) == 1
+    assert "pull-requests = false" in pull.comments[0]
+    assert not scene.head()
+    scene.repo.commit({"pyproject.toml": b"\n"})  # and wants them again
+    assert "opened" in scene.run()
+
+
+def test_one_folder_of_a_repository_may_want_none(scene) -> None:
+    dockerfile = b'FROM python:3.12-slim\nWORKDIR /app\nCOPY . .\nCMD ["python", "app.py"]\n'
+    scene.repo.commit({"legacy/Dockerfile": dockerfile, "legacy/hardener.toml": b"pull-requests = false\n"})
+    scene.run()
+    assert "USER" not in scene.repo.show(BRANCH, "legacy/Dockerfile")
+    assert "`legacy/Dockerfile`: its configuration says" in scene.the_pull().body
 
 
 def test_what_people_wrote_around_the_bots_part_stays(scene) -> None:

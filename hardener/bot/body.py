@@ -182,6 +182,7 @@ def left_alone(plan: Plan, scene: Scene, rows: int) -> str:
 def not_looked_at(plan: Plan, rows: int) -> str:
     """Return what was not looked at or could not be read."""
     lines = [f"- {code(path)}: of a test, an example or another project" for path in plan.aside]
+    lines += [f"- {code(path)}: its configuration says `pull-requests = false`" for path in plan.declined]
     lines += [f"- {plain(text, 2 * REASON)}" for text in plan.errors]
     return folded(f"Not looked at: {counted(len(lines), 'file')}", cut(lines, rows)) if lines else ""
 
@@ -204,7 +205,7 @@ def controls(plan: Plan, scene: Scene) -> str:
             "`uid = 1000`, `ports = { 80 = 8000 }`"
         ),
         f"- stop updates of this {scene.noun}: the label `{HOLD}`",
-        f"- no such {scene.noun}s at all: close this one, it will not come back",
+        f"- no such {scene.noun}s: close this one, it will not come back; or `pull-requests = false` in hardener.toml",
         "- push your own commits to this branch: they are never overwritten",
     )
     return folded("Run it yourself, change it, or be rid of it", f"{block(install, 'sh')}\n\n" + "\n".join(lines))

@@ -73,6 +73,13 @@ def pull_request_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.argument("source", default=".", metavar="[SOURCE]")
 @pull_request_options
 @click.option("--dry-run", is_flag=True, help="Print title, text and diff; touch nothing.")
+@click.option(
+    "--max-open",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Open none where this account has N open ones of this branch's name, anywhere on the forge.",
+)
+@click.option("--per-hour", type=click.IntRange(0), metavar="N", help="Open none where it opened N in the last hour.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 def command(source: str, *, dry_run: bool, quiet: bool, **options: Any) -> None:
     """Open a pull request that lets a repository's images run as a non-root user, or bring it up to date.

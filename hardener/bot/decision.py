@@ -50,12 +50,14 @@ class Branch(NamedTuple):
 class Wanted:
     """What should be there: a commit with ``tree`` on ``parent``, and the text; ``tree`` is ``""`` for no change.
 
+    ``refusal`` says why there is none where the repository's configuration wants no pull requests.
     ``fingerprint`` tells changes apart that are not the same lines, wherever these stand.  ``asks`` is whether labels,
     reviewers or assignees are wished for.
     """
 
     parent: str
     tree: str = ""
+    refusal: str = ""
     fingerprint: str = ""
     body: str = ""
     base: str = ""
@@ -94,7 +96,7 @@ def decide(wanted: Wanted, branch: Branch | None, pulls: tuple[PullRequest, ...]
         return Decision("left alone", "somebody's commits are on the branch", (Step.EXPLAIN,))
     if not wanted.tree:
         delete = (Step.DELETE,) if branch is not None else ()
-        return Decision("closed", "nothing is left to do", (Step.FAREWELL, Step.CLOSE, *delete))
+        return Decision("closed", wanted.refusal or "nothing is left to do", (Step.FAREWELL, Step.CLOSE, *delete))
     if is_stale(wanted, branch, current, policy):
         return Decision("updated", "the branch was built anew", (Step.PUSH, *text_steps(wanted, current, pushed=True)))
     steps = text_steps(wanted, current, pushed=False)
@@ -107,7 +109,7 @@ def without_pull_request(
     """Return what to do where no pull request is open."""
     if not wanted.tree:
         stale = (Step.DELETE,) if branch is not None and branch.is_own else ()
-        return Decision("unchanged", "nothing to do", stale)
+        return Decision("declined" if wanted.refusal else "unchanged", wanted.refusal or "nothing to do", stale)
     last = pulls[0] if pulls else None
     fields = (marker.fields_of(last.body) or {}) if last is not None else {}
     if last is not None and not policy.reopen:

@@ -103,6 +103,13 @@ class Forge(Protocol):
     def pull_requests(self, repository: Repository, head: Head) -> Sequence[PullRequest]:
         """Return every pull request from ``head``, whatever became of it, the newest first."""
 
+    def count(self, repository: Repository, branch: str, since: float | None = None) -> int:
+        """Return how many pull requests of this account, in all repositories, come from branches of that name.
+
+        They are the open ones, or all that were made after ``since`` (seconds since 1970).  ``repository`` is one that
+        the account can read; a GitHub App is known by its installation there.
+        """
+
     def create(
         self, repository: Repository, head: Head, base: str, title: str, body: str, wishes: Wishes
     ) -> PullRequest:

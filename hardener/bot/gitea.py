@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from requests import RequestException
 from urllib3.exceptions import HTTPError
 
-from hardener.bot import waiting
+from hardener.bot import marker, waiting
 from hardener.bot.forge import ForgeError, PullRequest, Repository
 
 if TYPE_CHECKING:
@@ -84,6 +85,21 @@ class Gitea:
             if came["ref"] == head.branch and source == head.repository:
                 found.append(pull_request(one))
         return sorted(found, key=lambda one: -one.number)
+
+    def count(self, repository: Repository, branch: str, since: float | None = None) -> int:  # noqa: ARG002
+        """Return how many pull requests of this account with the bot's text are open, or were made after ``since``.
+
+        Gitea searches issues, which do not tell their branch.
+        """
+        given: dict[str, Any] = {"type": "pulls", "created": "true", "state": "open" if since is None else "all"}
+        if since is not None:  # of the last change
+            given["since"] = datetime.fromtimestamp(int(since), timezone.utc).isoformat().replace("+00:00", "Z")
+        found = self.pages("the pull requests of this account", "/repos/issues/search", **given)
+        return sum(
+            marker.fields_of(one.get("body") or "") is not None
+            and (since is None or datetime.fromisoformat(one["created_at"].replace("Z", "+00:00")).timestamp() >= since)
+            for one in found
+        )
 
     def create(
         self, repository: Repository, head: Head, base: str, title: str, body: str, wishes: Wishes

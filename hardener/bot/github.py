@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -68,23 +69,23 @@ class GitHub:
     def __init__(self, api_url: str, web_url: str, token: str = "", app: tuple[str, str] = ("", "")) -> None:
         """Take the addresses of API and web pages, and a token or an App's id and private key."""
         self.api_url, self.web_url, self.token, self.app = api_url, web_url, token, app
-        self.client_of = lru_cache(maxsize=None)(self.client)
-
-    def client(self, owner: str, name: str) -> tuple[Github, Auth.Auth | None]:
-        """Return the client for one repository, and what it authenticates with."""
-        options: dict[str, Any] = {
+        self.options: dict[str, Any] = {
             "base_url": self.api_url,
             "timeout": SECONDS,
             "seconds_between_requests": 0.1 * waiting.BETWEEN_WRITES,
             "seconds_between_writes": waiting.BETWEEN_WRITES,
         }
+        self.client_of = lru_cache(maxsize=None)(self.client)
+
+    def client(self, owner: str, name: str) -> tuple[Github, Auth.Auth | None]:
+        """Return the client for one repository, and what it authenticates with."""
         auth: Auth.Auth | None = Auth.Token(self.token) if self.token else None
         if self.app[0]:
             app = Auth.AppAuth(self.app[0], self.app[1])
             with errors(f"the App's installation for {owner}/{name}"):
-                found = GithubIntegration(auth=app, retry=patience(), **options).get_repo_installation(owner, name)
+                found = GithubIntegration(auth=app, retry=patience(), **self.options).get_repo_installation(owner, name)
                 auth = app.get_installation_auth(found.id)
-        return Github(auth=auth, retry=patience(), lazy=True, **options), auth
+        return Github(auth=auth, retry=patience(), lazy=True, **self.options), auth
 
     def of(self, path: str) -> Any:
         """Return PyGithub's repository; nothing is asked yet."""
@@ -117,6 +118,25 @@ class GitHub:
                 state="all", head=f"{owner}:{head.branch}", sort="created", direction="desc"
             )
             return [pull_request(one) for one in found if one.head.ref == head.branch]
+
+    def count(self, repository: Repository, branch: str, since: float | None = None) -> int:
+        """Return how many pull requests of this account are open, or were made after ``since``.
+
+        https://docs.github.com/en/search-github/searching-on-github/searching-issues-and-pull-requests
+        """
+        owner, _, name = repository.path.partition("/")
+        which = (
+            "is:open"
+            if since is None
+            else f"created:>={datetime.fromtimestamp(since, timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+        )
+        with errors("the pull requests of this account"):
+            author = "@me"
+            if self.app[0]:
+                signed = Auth.AppAuth(self.app[0], self.app[1])
+                author = f"app/{GithubIntegration(auth=signed, retry=patience(), **self.options).get_app().slug}"
+            client = self.client_of(owner, name)[0]
+            return int(client.search_issues(f'is:pr author:{author} head:"{branch}" {which}').totalCount)
 
     def create(
         self, repository: Repository, head: Head, base: str, title: str, body: str, wishes: Wishes

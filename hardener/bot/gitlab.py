@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -89,6 +90,17 @@ class GitLab:
                 state="all", source_branch=head.branch, order_by="created_at", sort="desc", get_all=True
             )
             return [pull_request(one) for one in found if one.source_project_id == source]
+
+    def count(self, repository: Repository, branch: str, since: float | None = None) -> int:  # noqa: ARG002
+        """Return how many merge requests of this account are open, or were made after ``since``."""
+        made = {"state": "opened"}
+        if since is not None:
+            made = {"state": "all", "created_after": datetime.fromtimestamp(since, timezone.utc).isoformat()}
+        with errors("the merge requests of this account"):
+            found = self.client.mergerequests.list(
+                scope="created_by_me", source_branch=branch, iterator=True, per_page=100, **made
+            )
+            return sum(1 for _ in found)  # X-Total is not always there
 
     def create(
         self, repository: Repository, head: Head, base: str, title: str, body: str, wishes: Wishes

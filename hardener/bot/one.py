@@ -65,7 +65,7 @@ def prepared(text: str, folder: Path, options: Mapping[str, Any]) -> Iterator[Jo
         found = fetched(source.location, git_dir, options["base_branch"] or "")
         if found is None:
             raise Skipped("it has no commit yet")
-        task = Task(source, skip_aside=not options["everywhere"], overrides=options["overrides"])
+        task = Task(source, skip_aside=not options["everywhere"], asks_first=True, overrides=options["overrides"])
         made = plan_of_tree(task, git_dir, found.entries, folder / "files", source.location)
         plan = Plan(**{**made.__dict__, "commit": found.commit, "branch": found.branch})
         if plan.kind is Kind.FAILED and not plan.images:
@@ -121,6 +121,8 @@ def job_of(
         asked_by=options["asked_by"],
         given_title=options["title"],
         by_api=options["by_api"],
+        max_open=options["max_open"],
+        per_hour=options["per_hour"],
     )
 
 

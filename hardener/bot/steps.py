@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from hardener.bot import branch as branches
@@ -35,6 +36,9 @@ KEPT = (
     "without those commits, tick the box in the description; to have it left alone for good, do nothing."
 )
 FAREWELL = "Nothing is left to do here: no image of the default branch would be changed any more. Closing this."
+REFUSED = "The configuration says `pull-requests = false`, so I close this, and open no other while it says so."
+REFUSAL = "its configuration says pull-requests = false"
+HOUR = 3600.0
 
 
 class Outcome(NamedTuple):
@@ -70,6 +74,9 @@ class Job:
     asked_by: str = ""
     proof: Proof | None = None
     given_title: str = ""
+    max_open: int | None = None
+    per_hour: int | None = None
+    """How many pull requests the account may have open, and may open in an hour, everywhere on the forge."""
     by_api: bool = False
     """Whether the forge makes (and signs) the commit."""
     commit: str = ""
@@ -97,6 +104,21 @@ class Job:
         diff = b"".join(file_diff(one.path, one.before, one.after) for one in self.plan.files)
         lines = (line for line in diff.split(b"\n") if not line.startswith(b"@@"))
         return hashlib.sha256(b"\n".join(lines)).hexdigest()[:16]
+
+    @property
+    def refusal(self) -> str:
+        """Why nothing is proposed, where the repository's configuration wants no pull requests."""
+        return REFUSAL if self.plan.declined and not self.plan.files else ""
+
+    def limited(self) -> Policy:
+        """Return the policy with what the limits leave, as the forge counts now."""
+        policy = self.policy
+        if self.max_open is not None:
+            policy = replace(policy, open_left=self.max_open - self.forge.count(self.repository, self.name))
+        if self.per_hour is not None:
+            made = self.forge.count(self.repository, self.name, time.time() - HOUR)
+            policy = replace(policy, hour_left=self.per_hour - made)
+        return policy
 
     def part(self, commit: str, *, todo: str = "") -> str:
         """Return the bot's part of the text, with links into ``commit``."""
@@ -143,12 +165,16 @@ def look_at(job: Job) -> tuple[Branch | None, tuple[PullRequest, ...], Decision]
     wanted = Wanted(
         parent=job.plan.commit,
         tree=job.tree,
+        refusal=job.refusal,
         fingerprint=job.fingerprint,
         body=job.part(shown),
         base=job.base,
         asks=any((job.wishes.labels, job.wishes.reviewers, job.wishes.assignees)),
     )
-    return branch, pulls, decide(wanted, branch, pulls, job.policy)
+    decision = decide(wanted, branch, pulls, job.policy)
+    if Step.CREATE in decision.steps and (job.max_open, job.per_hour) != (None, None):
+        decision = decide(wanted, branch, pulls, job.limited())
+    return branch, pulls, decision
 
 
 def carry_out(job: Job, decision: Decision, branch: Branch | None, current: PullRequest | None) -> Outcome:
@@ -180,7 +206,7 @@ def carry_out(job: Job, decision: Decision, branch: Branch | None, current: Pull
             forge.comment(repository, number, marker.note("kept"), KEPT)
         elif step is Step.FAREWELL:
             forge.edit(repository, number, body=marker.with_fields(body_now, state="done"))
-            forge.comment(repository, number, marker.note("done"), FAREWELL)
+            forge.comment(repository, number, marker.note("done"), REFUSED if job.refusal else FAREWELL)
         elif step is Step.CLOSE:
             forge.edit(repository, number, state="closed")
         elif step is Step.DELETE:

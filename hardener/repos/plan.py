@@ -25,6 +25,7 @@ from hardener.repos.git import GitError, git, scrubbed
 from hardener.repos.scraps import scrap_folder
 from hardener.repos.shadow import shadow
 from hardener.repos.values import FileChange, FindingPlan, ImagePlan, Kind, Plan, failed
+from hardener.settings import ConfigurationError, configured
 from hardener.stages import stage_facts
 
 if TYPE_CHECKING:
@@ -170,7 +171,8 @@ def plan_of_folder(task: Task, folder: Path, entries: Mapping[str, snapshot.Entr
     found = [file for file in find_dockerfiles(folder) if repository_root(file.parent) in (folder, None)]
     names = {file: file.relative_to(folder).as_posix() for file in found}
     aside = [file for file in found if task.skip_aside and is_aside(names[file])]
-    files = [file for file in found if file not in aside]
+    declined = [file for file in found if file not in aside and task.asks_first and wants_none(file.parent)]
+    files = [file for file in found if file not in (*aside, *declined)]
     overrides = dict(task.overrides)
     pending: Pending = {}
     results = [harden_file(file, folder, overrides, pending) for file in files]
@@ -194,8 +196,17 @@ def plan_of_folder(task: Task, folder: Path, entries: Mapping[str, snapshot.Entr
         findings=tuple(finding for result in hardened for finding in findings_of(result)),
         errors=tuple(errors),
         aside=tuple(names[file] for file in aside),
+        declined=tuple(names[file] for file in declined),
         dockerfiles=len(files),
     )
+
+
+def wants_none(folder: Path) -> bool:
+    """Whether the configuration for a folder wants no pull requests; one that cannot be read says nothing here."""
+    try:
+        return not configured(folder).pull_requests
+    except ConfigurationError:
+        return False
 
 
 def outcome(images: Iterable[ImagePlan], errors: list[str], changed: bool, dockerfiles: int) -> tuple[Kind, str]:

@@ -49,6 +49,8 @@ class Task:
     attempt: int = 1
     skip_aside: bool = False
     """Whether Dockerfiles of tests, examples and vendored code are left out."""
+    asks_first: bool = False
+    """Whether Dockerfiles are left out whose configuration says ``pull-requests = false``."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ class Plan:
 
     ``commit`` is what the changes are relative to (``""`` for a work tree), ``branch`` the branch it is the tip of.
     ``errors`` has a line for each Dockerfile that could not be read, ``notes`` for what was left out; ``aside`` are the
-    Dockerfiles that the task left out.
+    Dockerfiles that the task left out, ``declined`` those whose configuration wants no pull requests.
     ``transient``: a failure of the network, which may work later.  ``machine``: one of this machine (a full disk).
     """
 
@@ -115,6 +117,7 @@ class Plan:
     errors: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     aside: tuple[str, ...] = ()
+    declined: tuple[str, ...] = ()
     dockerfiles: int = 0
     fetch_seconds: float = 0.0
     harden_seconds: float = 0.0

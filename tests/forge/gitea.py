@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any
 
 from forge.world import ACCOUNT, Pull, Repo, World
@@ -86,6 +87,17 @@ def list_pulls(world: World, repo: Repo, query: dict[str, str], data: Any) -> An
     return 200, paged([pull(world, repo, one) for one in world.pulls(repo)], query)
 
 
+def search_issues(world: World, query: dict[str, str], data: Any) -> Answer:
+    assert (query["type"], query["created"]) == ("pulls", "true")
+    found = world.search(state={"open": "open", "all": ""}[query["state"]])
+    items = [
+        {"id": one.number, "number": one.number, "title": one.title, "body": one.body, "state": one.state,
+         "created_at": datetime.fromtimestamp(one.created, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")}
+        for _, one in found
+    ]  # fmt: skip
+    return 200, paged(items, query)
+
+
 @named
 def make_pull(world: World, repo: Repo, query: Any, data: dict[str, Any]) -> Answer:
     owner, _, branch = data["head"].rpartition(":")
@@ -163,6 +175,7 @@ def edit_issue(world: World, repo: Repo, query: Any, data: dict[str, Any], numbe
 
 R = r"/repos/([^/]+/[^/]+)"
 ROUTES = [
+    ("GET", "/repos/issues/search", search_issues),
     ("GET", "/user", get_user),
     ("GET", R, get_repository),
     ("POST", R + "/forks", make_fork),

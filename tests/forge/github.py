@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import copy
 import json
+import re
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +121,28 @@ def list_pulls(world: World, repo: Repo, query: dict[str, str], data: Any) -> An
     ]
     page, size = int(query.get("page", 1)), int(query.get("per_page", 30))
     return 200, [pull(world, repo, one, "pull-simple") for one in found[(page - 1) * size : page * size]]
+
+
+def search_issues(world: World, query: dict[str, str], data: Any) -> Answer:
+    words = dict(re.findall(r'([a-z]+):"?([^\s"]+)"?', query["q"].replace("is:pr ", "")))
+    assert words["author"] in ("@me", "app/harden"), words
+    since = 0.0
+    if "created" in words:
+        since = datetime.fromisoformat(words["created"].removeprefix(">=").replace("Z", "+00:00")).timestamp()
+    found = world.search(words["head"], state=words.get("is", ""), since=since)
+    items = [
+        shape("search-item", number=one.number, title=one.title, body=one.body, state=one.state, user=user(one.author))
+        for _, one in found
+    ]
+    return 200, {
+        "total_count": len(items),
+        "incomplete_results": False,
+        "items": items[: int(query.get("per_page", 30))],
+    }
+
+
+def get_app(world: World, query: Any, data: Any) -> Answer:
+    return 200, shape("app", slug="harden")
 
 
 @named
@@ -264,6 +288,8 @@ def installation_token(world: World, query: Any, data: Any, number: str) -> Answ
 R = r"/repos/([^/]+/[^/]+)"
 ROUTES = [
     ("GET", "/user", get_user),
+    ("GET", "/app", get_app),
+    ("GET", "/search/issues", search_issues),
     ("GET", R, get_repository),
     ("POST", R + "/forks", make_fork),
     ("GET", R + "/pulls", list_pulls),

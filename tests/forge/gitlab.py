@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from forge.world import ACCOUNT, Pull, Repo, World
@@ -86,6 +87,14 @@ def list_requests(world: World, repo: Repo, query: dict[str, str], data: Any) ->
     return 200, paged([merge_request(world, repo, one) for one in hits], query)
 
 
+def list_own(world: World, query: dict[str, str], data: Any) -> Answer:
+    assert query["scope"] == "created_by_me"
+    since = datetime.fromisoformat(query["created_after"]).timestamp() if "created_after" in query else 0.0
+    state = {"opened": "open", "all": ""}[query["state"]]
+    found = world.search(query["source_branch"], state=state, since=since)
+    return 200, paged([merge_request(world, repo, one) for repo, one in found], query)
+
+
 @named
 def make_request(world: World, repo: Repo, query: Any, data: dict[str, Any]) -> Answer:
     target = found(world, str(data["target_project_id"])) if "target_project_id" in data else repo
@@ -143,6 +152,7 @@ def list_users(world: World, query: dict[str, str], data: Any) -> Answer:
 P = r"/projects/(.+?)"
 ROUTES = [
     ("GET", "/users", list_users),
+    ("GET", "/merge_requests", list_own),
     ("GET", P + "/forks", list_forks),
     ("POST", P + "/fork", make_fork),
     ("GET", P + "/merge_requests", list_requests),

@@ -59,7 +59,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def api(self, path: str, query: dict[str, str], data: dict[str, Any]) -> tuple[int, Any]:
         given = self.headers.get("Authorization", "") + self.headers.get("PRIVATE-TOKEN", "")
-        app = path.startswith("/app/") or path.endswith("/installation")
+        app = path.startswith("/app/") or path.endswith("/app") or path.endswith("/installation")
         if not (given.endswith(TOKEN) or (app and given.startswith("Bearer ey"))):
             return 401, {"message": "Bad credentials"}
         for prefix, module in (("/api/v4", gitlab), ("/api/v1", gitea), ("/api/v3", github), ("", github)):

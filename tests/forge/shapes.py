@@ -27,6 +27,8 @@ KINDS = {
     "commit": "git-commit",
     "installation": "installation",
     "token": "installation-token",
+    "search-item": "issue-search-result-item",
+    "app": "integration",
 }
 FORMATS = {"uri": "https://example.com", "date-time": "2026-01-01T00:00:00Z", "email": "a@example.com"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import RLock
@@ -36,6 +37,7 @@ class Pull:
     state: str = "open"
     merged: bool = False
     draft: bool = False
+    created: float = field(default_factory=time.time)
     labels: list[str] = field(default_factory=list)
     reviewers: list[str] = field(default_factory=list)
     assignees: list[str] = field(default_factory=list)
@@ -148,6 +150,18 @@ class World:
             if one.state == "open" and (head is None or not head.tip(one.head[1])):
                 one.state = "closed"
         return repo.pulls
+
+    def search(self, branch: str = "", *, state: str = "", since: float = 0.0) -> list[tuple[Repo, Pull]]:
+        """Return the account's pull requests in all repositories."""
+        return [
+            (repo, one)
+            for repo in self.repos.values()
+            for one in self.pulls(repo)
+            if one.author == ACCOUNT
+            and branch in ("", one.head[1])
+            and state in ("", one.state)
+            and one.created >= since
+        ]
 
     def open_pull(self, repo: Repo, head: tuple[str, str], base: str, **facts: Any) -> Pull | str:
         """Open a pull request, or return why not."""
