@@ -7,7 +7,7 @@ import re
 import subprocess
 
 import pytest
-from forge.scene import ACCOUNT, BRANCH, DONE, FILES, KINDS, Scene
+from forge.scene import ACCOUNT, BRANCH, DONE, KINDS, Scene
 from forge.server import served
 from forge.world import TOKEN, World
 
@@ -201,17 +201,9 @@ def test_the_hold_label_stops_updates(scene) -> None:
     assert scene.head() == before
 
 
-def other_repository(scene, path="acme/other"):
-    """Return a scene of another repository on the same forge."""
-    other = Scene.__new__(Scene)
-    other.world, other.kind, other.api_url = scene.world, scene.kind, scene.api_url
-    other.repo = scene.world.add(path, dict(FILES))
-    return other
-
-
 def test_a_limit_of_open_ones_and_of_ones_in_an_hour(scene) -> None:
     assert "opened" in scene.run("--max-open", "1", "--per-hour", "1")
-    other = other_repository(scene)
+    other = Scene(scene.world, scene.kind, path="acme/other")
     scene.writes()
     assert "postponed: the limit of --max-open is reached" in other.run("--max-open", "1", "--per-hour", "2")
     assert "postponed: the limit of --per-hour is reached" in other.run("--max-open", "2", "--per-hour", "1")
@@ -454,81 +446,7 @@ def test_a_wrong_token_is_one_line(scene, monkeypatch) -> None:
     assert "401" in scene.run(status=2)
 
 
-class Crash(BaseException):
-    """What a kill looks like from inside."""
-
-
-CRASHES = (
-    "look",
-    "before push",
-    "after push",
-    "before create",
-    "after create",
-    "before request",
-    "after request",
-    "edit",
-)
-
-
-@pytest.mark.parametrize("point", CRASHES)
-def test_a_run_that_was_cut_off_at_any_step_is_finished_by_the_next(scene, monkeypatch, point) -> None:
-    scene.repo.labels = ["security"]
-    cls = type(crashing_forge(scene))
-    where = {
-        "look": (steps, "look_at", "before"),
-        "before push": (branch, "push", "before"),
-        "after push": (branch, "push", "after"),
-        "before create": (cls, "create", "before"),
-        "after create": (cls, "create", "after"),
-        "before request": (cls, "request", "before"),
-        "after request": (cls, "request", "after"),
-        "edit": (cls, "edit", "before"),
-    }
-    owner, name, when = where[point]
-    real = getattr(owner, name)
-
-    def cut(*words, **options):
-        if when == "after":
-            real(*words, **options)
-        raise Crash
-
-    with monkeypatch.context() as patch:
-        patch.setattr(owner, name, cut)
-        with pytest.raises(Crash):
-            scene.run("--label", "security")
-    scene.run("--label", "security")
-    assert scene.is_right()
-    assert scene.the_pull().labels == ["security"]
-    assert "todo=" not in scene.the_pull().body
-    scene.writes()
-    scene.run("--label", "security")
-    assert scene.writes() == []
-
-
-@pytest.mark.parametrize("name", ["comment", "edit", "push"])
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_closing_that_was_cut_off_is_finished_by_the_next_run(scene, monkeypatch, name, when) -> None:
-    scene.run()
-    scene.repo.commit({"Dockerfile": DONE})
-    owner = branch if name == "push" else type(crashing_forge(scene))
-    real = getattr(owner, name)
-
-    def cut(*words, **options):
-        if when == "after":
-            real(*words, **options)
-        raise Crash
-
-    with monkeypatch.context() as patch:
-        patch.setattr(owner, name, cut)
-        with pytest.raises(Crash):
-            scene.run()
-    scene.run()
-    (pull,) = scene.pulls("closed")
-    assert len(pull.comments) == 1
-    assert not scene.head()
-
-
-def crashing_forge(scene):
+def adapter_of(scene):
     from hardener.bot.access import connect
 
     return connect(scene.url, scene.kind, scene.api_url)[0]
@@ -549,7 +467,7 @@ def test_two_bots_at_once_make_one_pull_request(scene, monkeypatch) -> None:
 
 
 def test_two_bots_that_pushed_the_same_make_one_pull_request(scene, monkeypatch) -> None:
-    cls, other = type(crashing_forge(scene)), []
+    cls, other = type(adapter_of(scene)), []
     real = cls.create
 
     def create(*words):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
-import tempfile
-from pathlib import Path
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,7 +17,8 @@ from hardener.repos.command import HARDENING, hardening_options
 from hardener.repos.plan import with_overrides
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from hardener.bot.steps import Job
 
@@ -101,7 +102,7 @@ def command(source: str, *, dry_run: bool, quiet: bool, **options: Any) -> None:
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from error
     try:
-        with tempfile.TemporaryDirectory(prefix="harden-pr-") as folder, prepared(source, Path(folder), options) as job:
+        with scratch() as folder, prepared(source, folder, options) as job:
             if dry_run and job.plan.files:
                 output(coloured(preview(job).encode("utf-8", "surrogateescape")))
             result = publish(job, dry_run=dry_run)
@@ -114,6 +115,19 @@ def command(source: str, *, dry_run: bool, quiet: bool, **options: Any) -> None:
         say(scrubbed(f"{source}: {note}"))
     if not quiet:
         say(f"{source}: {result.outcome}: {result.reason}{f' ({result.url})' if result.url else ''}")
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """Yield a folder for a while; those of runs that were killed go first."""
+    from hardener.repos import scraps  # noqa: PLC0415
+
+    scraps.sweep()
+    folder = scraps.scrap_folder()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def preview(job: Job) -> str:

@@ -21,27 +21,22 @@ KINDS = ("github", "gitlab", "gitea")
 class Scene:
     """A world, the forge that it is served as, and its repository ``acme/shop``."""
 
-    def __init__(self, world: World, kind: str, api_url: str = "") -> None:
+    def __init__(self, world: World, kind: str, api_url: str = "", path: str = "acme/shop") -> None:
         self.world, self.kind, self.api_url = world, kind, api_url or world.url
-        self.repo: Repo = world.add("acme/shop", dict(FILES))
+        self.repo: Repo = world.add(path, dict(FILES))
 
     @property
     def url(self) -> str:
         return f"{self.world.url}/{self.repo.path}.git"
 
+    def words(self, *options: str, url: str = "") -> list[str]:
+        """Return the arguments of ``harden``."""
+        given = ["--forge", self.kind, "--api-url", self.api_url, "--author", "Bot <bot@example.com>"]
+        return ["pr", url or self.url, *given, *options]
+
     def run(self, *options: str, url: str = "", status: int = 0) -> str:
         """Run ``harden pr`` and return what it says on standard error."""
-        words = [
-            "pr",
-            url or self.url,
-            "--forge",
-            self.kind,
-            "--api-url",
-            self.api_url,
-            "--author",
-            "Bot <bot@example.com>",
-        ]
-        result = CliRunner().invoke(main, [*words, *options], env={"HARDEN_TOKEN": TOKEN})
+        result = CliRunner().invoke(main, self.words(*options, url=url), env={"HARDEN_TOKEN": TOKEN})
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         assert TOKEN not in result.output

@@ -40,6 +40,7 @@ class Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         path, query = unquote(parts.path), dict(parse_qsl(parts.query))
         data = self.body()
+        self.pass_gate("before")
         if ".git/" in path:
             self.git(path, parts.query, data)
             return
@@ -53,7 +54,12 @@ class Handler(BaseHTTPRequestHandler):
             if fault is not None:
                 self.fail(fault)
                 return
+        self.pass_gate("after")
         self.answer(status, answer)
+
+    def pass_gate(self, when: str) -> None:
+        if self.world.gate is not None:
+            self.world.gate(f"{self.command} {self.path}", when)
 
     do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = respond
 
@@ -141,6 +147,7 @@ class Handler(BaseHTTPRequestHandler):
         if fault is not None:
             self.fail(fault)
             return
+        self.pass_gate("after")
         head, _, content = done.stdout.partition(b"\r\n\r\n")
         status = 200
         headers = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import RLock
@@ -105,6 +106,8 @@ class World:
         self.repos: dict[str, Repo] = {}
         self.faults: list[dict[str, Any]] = []
         self.calls: list[tuple[str, str]] = []
+        self.gate: Callable[[str, str], None] | None = None
+        """Told of every request as it comes and, with its answer still to be sent, when it was done."""
         self.url = ""
         self.lock = RLock()
 
