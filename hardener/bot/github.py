@@ -180,7 +180,7 @@ class GitHub:
         people = [name for name in wishes.reviewers if "/" not in name]
         teams = [name.partition("/")[2] for name in wishes.reviewers if "/" in name]
         calls: tuple[tuple[str, Sequence[str], Callable[[], object]], ...] = (
-            ("labels", wishes.labels, lambda: one.get_issue(number).add_to_labels(*wishes.labels)),
+            ("labels", wishes.labels, lambda: add_labels(one.get_issue(number), wishes.labels)),
             ("reviewers", people, lambda: one.get_pull(number).create_review_request(reviewers=people)),
             ("team reviewers", teams, lambda: one.get_pull(number).create_review_request(team_reviewers=teams)),
             ("assignees", wishes.assignees, lambda: one.get_issue(number).add_to_assignees(*wishes.assignees)),
@@ -222,6 +222,14 @@ class GitHub:
                 raise ForgeError(f"signed commit in {repository.path}: the forge made another tree of the files")
             made = one.create_git_commit(new.message, tree, [one.get_git_commit(new.parent)])
             return str(made.sha)
+
+
+def add_labels(issue: Any, names: Sequence[str]) -> None:
+    """Add labels in the form that GitHub recommends, and publishes; PyGithub sends a bare list.
+
+    https://docs.github.com/en/rest/issues/labels#add-labels-to-an-issue
+    """
+    issue.requester.requestJsonAndCheck("POST", f"{issue.url}/labels", input={"labels": list(names)})
 
 
 def described(one: Any) -> Repository:

@@ -84,7 +84,7 @@ def pull(world: World, repo: Repo, one: Pull, kind: str = "pull") -> dict[str, A
 
 
 def label(name: str) -> dict[str, Any]:
-    return shape("label", name=name, id=len(name), color="cccccc", default=False, description=None)
+    return shape("label", name=name, id=len(name), color="cccccc", default=False, description="")
 
 
 def named(function: Any) -> Any:

@@ -40,7 +40,7 @@ def empty(schema: dict[str, Any], spec: dict[str, Any], depth: int = 0) -> Any:
     for name in ("allOf", "anyOf", "oneOf"):
         if name in schema:
             return None if schema.get("nullable") else empty(schema[name][0], spec, depth)
-    if schema.get("nullable"):
+    if schema.get("nullable") and depth:
         return None
     if "enum" in schema:
         return schema["enum"][0]

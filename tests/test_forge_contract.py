@@ -1,0 +1,113 @@
+"""The fake forges are what the real ones publish of themselves: else every test against them proves nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from forge import contract
+from forge.scene import ACCOUNT, BRANCH, DONE, Scene
+from forge.server import served
+from forge.world import TOKEN, World
+
+from hardener.bot import branch, waiting
+
+pytest.importorskip("github", reason="PyGithub is not installed: pip install 'hardener[github]'")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "BACKOFF", 0.01)
+    monkeypatch.setattr(waiting, "BETWEEN_WRITES", 0.0)
+    monkeypatch.setattr(branch, "BACKOFF", 0.01)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    for name in ("GH_TOKEN", "GITHUB_TOKEN", "HARDEN_APP_ID"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def github(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, str]]:
+    """The fake GitHub, and the address of Prism in front of it."""
+    folder = contract.modules()
+    if folder is None:
+        reason = "Prism is not installed: npm install --prefix tests/forge"
+        if os.environ.get("HARDENER_REQUIRE_PRISM"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    scratch = tmp_path_factory.mktemp("contract")
+    (scratch / "world").mkdir()
+    with served(World(scratch / "world")) as world, contract.checked(folder, world.url, scratch) as address:
+        yield world, address
+
+
+@pytest.fixture
+def scene(github: tuple[World, str], request: pytest.FixtureRequest) -> Scene:
+    world, address = github
+    return Scene(world, "github", address, path=f"{request.node.name[5:30].strip('_').replace('_', '-')}/shop")
+
+
+def test_the_life_of_a_pull_request(scene: Scene) -> None:
+    wishes = ("--label", "security", "--reviewer", "zoe", "--reviewer", "acme/core", "--assignee", "ada", "--draft")
+    assert len(scene.run(*wishes).splitlines()) == 1  # a call that the proxy refused would be a line of its own
+    assert scene.is_right()
+    pull = scene.the_pull()
+    assert (pull.draft, pull.labels, pull.reviewers, pull.assignees) == (
+        True, ["security"], ["zoe", "team:core"], ["ada"],
+    )  # fmt: skip
+    assert "current" in scene.run(*wishes)
+    scene.repo.commit({"README.md": b"x"})
+    assert "updated" in scene.run()
+    theirs = scene.repo.commit({"notes.txt": b"mine"}, branch=BRANCH)
+    assert "left alone" in scene.run()
+    assert (scene.head(), len(pull.comments)) == (theirs, 1)
+    pull.body = pull.body.replace("- [ ] <!-- harden:rebuild", "- [x] <!-- harden:rebuild")
+    assert "updated" in scene.run("--api-commit")
+    scene.repo.commit({"Dockerfile": DONE})
+    assert "closed" in scene.run()
+
+
+def test_limits_are_counted_by_a_search(scene: Scene) -> None:
+    assert "opened" in scene.run("--max-open", "50", "--per-hour", "50")
+    other = Scene(scene.world, "github", scene.api_url, path="limits/other")
+    assert "postponed: the limit of --max-open" in other.run("--max-open", "1")
+    assert "postponed: the limit of --per-hour" in other.run("--per-hour", "1")
+
+
+def test_a_fork(scene: Scene) -> None:
+    scene.repo.can_push = False
+    scene.run()
+    assert scene.is_right(scene.world.repos[f"{ACCOUNT}/shop"])
+    assert "current" in scene.run()
+
+
+def test_an_app(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(65537, 2048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )
+    monkeypatch.setenv("HARDEN_APP_ID", "7")
+    monkeypatch.setenv("HARDEN_APP_PRIVATE_KEY", key.decode())
+    assert "opened" in scene.run("--api-commit", "--max-open", "50")
+    assert scene.is_right()
+
+
+def test_the_proxy_does_refuse_what_is_wrong(github: tuple[World, str], scene: Scene) -> None:
+    _, address = github
+    place = f"{address}/repos/{scene.repo.path}/pulls"
+    headers = {"Authorization": f"token {TOKEN}"}
+    answer = requests.post(place, json={"head": "x", "base": "main", "draft": "yes"}, headers=headers, timeout=30)
+    assert answer.status_code == 422
+    assert "draft" in answer.text
+    scene.run()
+    real = scene.the_pull().number
+    scene.the_pull().number = "one"  # an answer that GitHub never gives
+    answer = requests.get(place, headers=headers, timeout=30)
+    scene.the_pull().number = real
+    assert answer.status_code == 500
+    assert "must be integer" in answer.text
