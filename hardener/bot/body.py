@@ -14,7 +14,7 @@ from hardener.bot import marker
 from hardener.bot.decision import HOLD
 from hardener.bot.markdown import block, code, counted, folded, linked, plain, table
 from hardener.bot.messages import images, of
-from hardener.bot.proof import section
+from hardener.bot.proof import passed, section
 from hardener.repos.codeowners import owners_of, rules_in
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ LONGEST = 60_000
 # How many entries of each list are shown, so that the text fits; the first that does is taken.
 ROWS = (1000, 300, 100, 30, 10, 3)
 REASON = 180
+PASSED = " Built and run before and after: nothing is worse."
 MOVED = re.compile(r"^port (\d+) .*\bit becomes (\d+)")
 ORDER = {"switched": 0, "prepared": 1, "manual": 2, "already": 3}
 
@@ -44,6 +45,9 @@ class Scene(NamedTuple):
     owners: str = ""
     asked_by: str = ""
     proof: Proof | None = None
+    fingerprint: str = ""
+    kept: str = ""
+    """What an earlier run verified of the same change."""
 
 
 def body(plan: Plan, scene: Scene) -> str:
@@ -58,10 +62,10 @@ def body(plan: Plan, scene: Scene) -> str:
 
 def parts(plan: Plan, scene: Scene, rows: int) -> Iterable[str]:
     """Yield the sections, each list in them with at most ``rows`` entries."""
-    yield opening(plan)
+    yield opening(plan) + (PASSED if passed(scene.proof, scene.kept) else "")
     yield image_table(plan, scene, rows)
     yield data_section(plan, rows)
-    yield section(scene.proof)
+    yield section(scene.proof, scene.fingerprint, scene.kept)
     yield reasons(plan, scene, rows)
     yield left_alone(plan, scene, rows)
     yield not_looked_at(plan, rows)

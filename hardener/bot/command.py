@@ -32,7 +32,7 @@ Examples:
 \b
 Secrets come from the environment (HARDEN_TOKEN, GH_TOKEN, GITHUB_TOKEN, GITLAB_TOKEN, GITEA_TOKEN; for a GitHub App
 HARDEN_APP_ID and HARDEN_APP_PRIVATE_KEY or HARDEN_APP_PRIVATE_KEY_FILE), else from git's credential helpers.
-Exit codes: 0 done, nothing to do, or left alone for the reason that is said; 2 it failed.
+Exit codes: 0 done, nothing to do, or left alone for the reason that is said; 1 --verify found it broken; 2 it failed.
 """
 
 
@@ -75,6 +75,17 @@ def pull_request_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @pull_request_options
 @click.option("--dry-run", is_flag=True, help="Print title, text and diff; touch nothing.")
 @click.option(
+    "--verify",
+    is_flag=True,
+    help="Build and run it before and after first; what breaks is not proposed, what was seen stands in the text.",
+)
+@click.option(
+    "--verified",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="The same, from `harden verify --json FILE`.",
+)
+@click.option(
     "--max-open",
     type=click.IntRange(0),
     metavar="N",
@@ -90,7 +101,7 @@ def command(source: str, *, dry_run: bool, quiet: bool, **options: Any) -> None:
     other people on it are never overwritten, and one that people closed is not opened again.
     """
     from hardener.bot.forge import ForgeError  # noqa: PLC0415  --help needs none of it
-    from hardener.bot.one import Skipped, prepared, publish  # noqa: PLC0415
+    from hardener.bot.one import BrokenChange, Skipped, prepared, publish  # noqa: PLC0415
     from hardener.bot.steps import Outcome  # noqa: PLC0415
     from hardener.repos.git import GitError, scrubbed  # noqa: PLC0415
     from hardener.settings import ConfigurationError  # noqa: PLC0415
@@ -108,6 +119,11 @@ def command(source: str, *, dry_run: bool, quiet: bool, **options: Any) -> None:
             result = publish(job, dry_run=dry_run)
     except Skipped as error:
         result = Outcome("skipped", str(error))
+    except BrokenChange as error:
+        for line in error.lines:
+            say(scrubbed(f"{source}: broken: {line}"))
+        say(f"{source}: nothing was proposed; `harden verify --learn` finds out what it needs")
+        sys.exit(1)
     except (ForgeError, GitError, OSError) as error:
         say(scrubbed(f"error: {source}: {error}"))
         sys.exit(2)

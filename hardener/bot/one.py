@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from hardener.bot import branch as branches
 from hardener.bot import conventions as habits
+from hardener.bot import verification
 from hardener.bot.access import connect, signed_in
-from hardener.bot.decision import Policy
+from hardener.bot.decision import Policy, Step
 from hardener.bot.forge import ForgeError, Wishes
+from hardener.bot.proof import kept
 from hardener.bot.steps import Job, Outcome, look_at, reconcile
 from hardener.repos import clone
 from hardener.repos.commit import BranchError, user_identity
@@ -22,9 +24,10 @@ from hardener.repos.sources import SourceError, remote
 from hardener.repos.values import Kind, Plan, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from hardener.bot.forge import Forge, Repository
+    from hardener.bot.proof import Proof
     from hardener.repos.sources import Source
 
 FORK_SECONDS = 120.0
@@ -48,11 +51,20 @@ def source_of(text: str) -> Source:
     return remote(found)
 
 
+class BrokenChange(Exception):  # noqa: N818  an outcome, not a fault
+    """``harden verify`` found an image worse than before; ``lines`` say what."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        """Take one line for each thing that broke."""
+        super().__init__(f"nothing was proposed: {lines[0]}")
+        self.lines = tuple(lines)
+
+
 @contextmanager
 def prepared(text: str, folder: Path, options: Mapping[str, Any]) -> Iterator[Job]:
     """Yield the job for one repository: fetched into ``folder``, hardened, its conventions read.
 
-    ``options`` are those of the command.  Raises ``Skipped``, ``ForgeError`` and ``GitError``.
+    ``options`` are those of the command.  Raises ``Skipped``, ``BrokenChange``, ``ForgeError`` and ``GitError``.
     """
     source = source_of(text)
     forge, path = connect(source.location, options["forge"] or "", options["api_url"] or "")
@@ -70,7 +82,31 @@ def prepared(text: str, folder: Path, options: Mapping[str, Any]) -> Iterator[Jo
         plan = Plan(**{**made.__dict__, "commit": found.commit, "branch": found.branch})
         if plan.kind is Kind.FAILED and not plan.images:
             raise ForgeError(plan.reason)
-        yield job_of(forge, repository, source.location, git_dir, plan, options)
+        job = job_of(forge, repository, source.location, git_dir, plan, options)
+        job.proof = proof_for(job, source.location, folder / "whole", options)
+        yield job
+
+
+def proof_for(job: Job, url: str, folder: Path, options: Mapping[str, Any]) -> Proof | None:
+    """Return what was verified of a change: a report's word, or that of a run in ``folder`` where one is wished for.
+
+    Raises ``BrokenChange`` where an image is worse than before: that is never proposed.
+    """
+    proof = None
+    if job.plan.files and options.get("verified"):
+        proof = verification.from_report(Path(options["verified"]), job.plan)
+    elif job.plan.files and options.get("verify") and wants_proof(job):
+        proof = verification.from_engine(job.git_dir, url, job.plan, folder, dict(options["overrides"]))
+    if proof is not None and proof.broken:
+        raise BrokenChange(proof.broken)
+    return proof
+
+
+def wants_proof(job: Job) -> bool:
+    """Whether something would be proposed, or stands there unverified: builds take too long for anything else."""
+    _, _, decision = look_at(job)
+    is_shown = decision.outcome in ("current", "updated") and not kept(job.current, job.fingerprint)
+    return is_shown or Step.PUSH in decision.steps or Step.CREATE in decision.steps
 
 
 def fetched(url: str, git_dir: Path, name: str) -> clone.Clone | None:
@@ -121,8 +157,8 @@ def job_of(
         asked_by=options["asked_by"],
         given_title=options["title"],
         by_api=options["by_api"],
-        max_open=options["max_open"],
-        per_hour=options["per_hour"],
+        max_open=options.get("max_open"),
+        per_hour=options.get("per_hour"),
     )
 
 

@@ -14,6 +14,7 @@ from hardener.bot.branch import LostRaceError
 from hardener.bot.decision import Step, Wanted, decide
 from hardener.bot.forge import ForgeError, Head, NewCommit, Wishes
 from hardener.bot.messages import title
+from hardener.bot.proof import kept
 from hardener.bot.template import filled
 from hardener.report import file_diff
 from hardener.repos.commit import make
@@ -81,6 +82,8 @@ class Job:
     """Whether the forge makes (and signs) the commit."""
     commit: str = ""
     tree: str = ""
+    current: str = ""
+    """The text of the open pull request."""
 
     @property
     def head(self) -> Head:
@@ -127,7 +130,15 @@ class Job:
             return self.forge.link(self.target, commit, path, line)
 
         noun = NOUNS.get(self.forge.kind, "pull request")
-        scene = Scene(link, noun, self.conventions.owners, self.asked_by, self.proof)
+        scene = Scene(
+            link,
+            noun,
+            self.conventions.owners,
+            self.asked_by,
+            self.proof,
+            self.fingerprint,
+            kept(self.current, self.fingerprint),
+        )
         fields = {"fingerprint": self.fingerprint, "base": self.plan.commit, "todo": todo}
         return marker.wrapped(body(self.plan, scene), fields)
 
@@ -161,6 +172,7 @@ def look_at(job: Job) -> tuple[Branch | None, tuple[PullRequest, ...], Decision]
         job.tree = branches.commit_at(job.git_dir, job.commit)[0]
     branch = branches.branch_at(job.git_dir, job.push_url, job.name)
     pulls = tuple(job.forge.pull_requests(job.repository, job.head))
+    job.current = next((one.body for one in pulls if one.state == "open"), "")
     shown = branch.commit if branch is not None and branch.is_own else job.commit
     wanted = Wanted(
         parent=job.plan.commit,

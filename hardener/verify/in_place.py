@@ -26,10 +26,7 @@ def verify_and_write(paths: Sequence[str], overrides: dict[str, Any], *, quiet: 
     """
     code = 0
     for path in paths:
-        words = [*shlex.split(os.environ.get(OPTIONS, "")), *(["--quiet"] if quiet else [])]
-        context = command.make_context("harden verify", [*words, *(["--verbose"] if verbose else []), path])
-        options = {key: value for key, value in context.params.items() if key != "path"}
-        finished = verify(Path(path), {**options, "learn": options["learn"]}, overrides)
+        finished = verify(Path(path), options_for(path, quiet=quiet, verbose=verbose), overrides)
         code = max(code, finished.code)
         for name in finished.passed:
             one = next(iter(harden_paths([finished.root / name], overrides)))
@@ -43,3 +40,10 @@ def verify_and_write(paths: Sequence[str], overrides: dict[str, Any], *, quiet: 
         for name in finished.failed:
             say(f"{name}: not written: it did not pass")
     return code
+
+
+def options_for(path: str | Path, *, quiet: bool, verbose: bool) -> dict[str, Any]:
+    """Return the options of a verification that another command starts: those of `OPTIONS` in the environment."""
+    words = [*shlex.split(os.environ.get(OPTIONS, "")), *(["--quiet"] if quiet else [])]
+    context = command.make_context("harden verify", [*words, *(["--verbose"] if verbose else []), str(path)])
+    return {key: value for key, value in context.params.items() if key != "path"}

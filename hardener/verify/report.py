@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from hardener.bulk import Hardened
 from hardener.needs import Needs
 from hardener.verify.compare import BETTER, BROKEN, UNJUDGED, refusals
 from hardener.verify.observation import ABOUT, SCENARIOS, SHORT
@@ -187,6 +189,7 @@ def unit_document(outcome: Outcome) -> dict[str, Any]:
     return {
         "name": outcome.unit.name,
         "dockerfiles": list(outcome.unit.dockerfiles),
+        "files": digests(outcome),
         "compose": list(outcome.unit.compose),
         "verdict": judgement.verdict,
         "reasons": [asdict(one) for one in judgement.reasons],
@@ -198,6 +201,17 @@ def unit_document(outcome: Outcome) -> dict[str, Any]:
         "leave": outcome.left,
         "before": asdict(outcome.before.side),
         "after": asdict(outcome.attempt.side),
+    }
+
+
+def digests(outcome: Outcome) -> dict[str, str]:
+    """Return the SHA-256 of every file that the hardener changed for a unit, so that a report tells what it is of."""
+    own = {*outcome.unit.dockerfiles, *((outcome.unit.folder / one).as_posix() for one in outcome.unit.compose)}
+    return {
+        str(path): hashlib.sha256(new).hexdigest()
+        for one in outcome.results
+        if isinstance(one, Hardened) and one.name in own
+        for path, (_, new) in one.result.changed.items()
     }
 
 
