@@ -78,7 +78,8 @@ def test_every_setting_stands_in_the_configuration_chapter() -> None:
 
 
 def test_every_setting_has_an_option_of_the_same_meaning() -> None:
-    names = {parameter.name for parameter in main.params} | {"images", "dockerfiles"}  # a table is no option
+    # A table is no option, and whether a repository wants pull requests is said in the repository alone.
+    names = {parameter.name for parameter in main.params} | {"images", "dockerfiles", "pull_requests"}
     assert {field.name for field in fields(Settings)} <= names
 
 
