@@ -27,7 +27,10 @@ DEMO = ROOT / "fixtures" / "projects" / "flask" / "before"
 AREAS = (
     (
         "The command, and many files at once",
-        "__main__ cli settings needs discovery bulk pipeline changed_lines report writing __init__",
+        (
+            "__main__ cli completion terminal showing settings needs discovery bulk pipeline changed_lines report "
+            "writing __init__"
+        ),
     ),
     (
         "Reading a Dockerfile without losing a byte",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 import os
 import sys
@@ -14,9 +13,7 @@ import click
 from hardener import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from hardener.bulk import Failure, Hardened, Pending
+    from collections.abc import Sequence
 
 # The garbage collector looks at what lives; a run makes little garbage in cycles, and by default a fifth of its time
 # went there.  Processes that are forked for many files have this too.
@@ -47,7 +44,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pr": ("hardener.bot.command", "Open a repository's pull request, or bring it up to date."),
     "repos": ("hardener.repos.command", "Harden many repositories: folders, files of URLs, clone URLs."),
     "verify": ("hardener.verify.command", "Build and run a project before and after, and compare."),
+    "completion": ("hardener.completion", "Print the script that completes commands and options in a shell."),
 }
+# In it a shell asks for completions: https://click.palletsprojects.com/en/stable/shell-completion/
+COMPLETE = "_HARDEN_COMPLETE"
 
 
 class Main(click.Command):
@@ -56,15 +56,41 @@ class Main(click.Command):
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, *rest: Any, **extra: Any) -> Any:
         """Run the command that the first argument names, else this one."""
         given = list(sys.argv[1:] if args is None else args)
+        if COMPLETE in os.environ:
+            from hardener.completion import complete  # noqa: PLC0415
+
+            sys.exit(complete(os.environ[COMPLETE]))
         if given and given[0] in COMMANDS:
             return command(given[0]).main(given[1:], f"{prog_name or 'harden'} {given[0]}", *rest, **extra)
         return super().main(given, prog_name, *rest, **extra)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read options and paths; a first word that is no file is looked for among the commands."""
+        meant = near_command(args[0]) if args else ""
+        if meant:
+            raise click.UsageError(f"there is no file or command {args[0]!r}; did you mean `harden {meant}`?", ctx)
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, and then the other commands."""
         super().format_options(ctx, formatter)
         with formatter.section("Commands (harden COMMAND --help)"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+def near_command(word: str) -> str:
+    """Return the command that a word is a slip of, ``""`` where it is none or a file has that name."""
+    if not word.isalpha() or os.path.lexists(word):
+        return ""
+    from difflib import get_close_matches  # noqa: PLC0415
+
+    return next(iter(get_close_matches(word, COMMANDS, 1, 0.7)), "")
+
+
+def choose_colour(ctx: click.Context, _: click.Parameter, value: str) -> str:
+    """Keep the choice where `hardener.terminal.wants_colour` looks: this context and those of its commands."""
+    ctx.color = {"auto": ctx.color, "always": True, "never": False}[value]
+    return value
 
 
 def command(name: str) -> click.Command:
@@ -121,11 +147,35 @@ def command(name: str) -> click.Command:
     default="text",
     help="Print a report for people or machines on standard output; nothing is written without --in-place.",
 )
+@click.option(
+    "--output",
+    "target",
+    type=click.Path(dir_okay=False, allow_dash=False, path_type=Path),
+    metavar="FILE",
+    help="Write what would be printed (a report, a diff, the hardened file) to a file, in one step.",
+)
+@click.option(
+    "--color",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    expose_value=False,
+    is_eager=True,
+    callback=choose_colour,
+    help="Colours: on a terminal, also by NO_COLOR and FORCE_COLOR.  [default: auto]",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 @click.option("-v", "--verbose", is_flag=True, help="Print the reason of every change.")
 @click.version_option(__version__, prog_name="harden")
 def main(
-    paths: tuple[str, ...], mode: str | None, form: str, *, verify: bool, quiet: bool, verbose: bool, **options: Any
+    paths: tuple[str, ...],
+    mode: str | None,
+    form: str,
+    target: Path | None,
+    *,
+    verify: bool,
+    quiet: bool,
+    verbose: bool,
+    **options: Any,
 ) -> None:
     """Rewrite Dockerfiles so that their containers run as a non-root user.
 
@@ -147,20 +197,19 @@ def main(
         from hardener.verify.in_place import verify_and_write  # noqa: PLC0415
 
         sys.exit(verify_and_write(paths, overrides, quiet=quiet, verbose=verbose))
+    if target is not None and form == "text" and mode in ("write", "check"):
+        raise click.UsageError("--output goes with something that is printed: --diff, --format, or neither")
     gc.set_threshold(COLLECT_AFTER, 50, 50)
-    if form != "text":
-        from hardener.reports.printing import print_report  # noqa: PLC0415
+    from hardener import showing  # noqa: PLC0415
 
-        sys.exit(print_report(form, paths, overrides, mode))
-    failed = changed = False
-    pending: Pending = {}
-    for one in results(paths, overrides, pending):
-        status = show(one, mode, quiet=quiet, verbose=verbose)
-        if mode == "write":
-            pending.clear()
-        failed = failed or status == "failed"
-        changed = changed or status == "changed"
-    sys.exit(2 if failed else int(changed and mode == "check"))
+    with showing.destination(target) as out:
+        if form != "text":
+            from hardener.reports.printing import print_report  # noqa: PLC0415
+
+            code = print_report(form, paths, overrides, mode, out)
+        else:
+            code = showing.print_text(paths, overrides, mode, out, quiet=quiet, verbose=verbose)
+    sys.exit(code)
 
 
 def overrides_from(options: dict[str, Any]) -> dict[str, Any]:
@@ -183,84 +232,3 @@ def overrides_from(options: dict[str, Any]) -> dict[str, Any]:
     if "ports" in chosen:
         chosen["ports"] = port_mapping(chosen["ports"], "--port")
     return chosen
-
-
-def results(paths: tuple[str, ...], overrides: dict[str, Any], pending: Pending) -> Iterator[Hardened | Failure]:
-    """Yield the outcome of every path, in order."""
-    from hardener.bulk import harden_paths, harden_stream  # noqa: PLC0415
-
-    for path in paths:
-        if path == "-":
-            yield harden_stream(sys.stdin.buffer.read(), overrides)
-        else:
-            yield from harden_paths([Path(path)], overrides, pending)
-
-
-def show(one: Hardened | Failure, mode: str | None, *, quiet: bool, verbose: bool) -> str:
-    """Print or write one outcome and return ``failed``, ``changed`` or ``same``."""
-    from hardener import report  # noqa: PLC0415
-    from hardener.bulk import Failure  # noqa: PLC0415
-
-    if isinstance(one, Failure):
-        say(f"error: {one}")
-        return "failed"
-    result = one.result
-    if mode == "write" and result.changed:
-        failure = write(one)
-        if failure is not None:
-            say(f"error: {failure}")
-            return "failed"
-    if mode is None:
-        output(result.after.files[result.after.dockerfile_path] if one.printed else b"")
-    elif mode == "diff":
-        output(coloured(report.unified_diff(result, one.folder)))
-    if not quiet:
-        for line in report.summary(result, one.name):
-            say(line)
-    if verbose:
-        for line in (*report.details(result, one.name), *report.data_steps(result), *report.size(result, one.name)):
-            say(f"  {line}")
-    return "changed" if result.changed else "same"
-
-
-def write(one: Hardened) -> Failure | None:
-    """Write one result; an error of the file system becomes a ``Failure``."""
-    from hardener.bulk import Failure  # noqa: PLC0415
-    from hardener.project import UnsafePath  # noqa: PLC0415
-    from hardener.writing import write as write_files  # noqa: PLC0415
-
-    try:
-        write_files(one.result)
-    except OSError as error:
-        return Failure(one.name, 0, f"cannot be written: {error.strerror or error}")
-    except UnsafePath as error:
-        return Failure(one.name, 0, str(error))
-    return None
-
-
-def say(line: str) -> None:
-    """Write one line to standard error, with what a file could smuggle into a terminal made visible."""
-    text = line if line.isprintable() else "".join(one if one.isprintable() else repr(one)[1:-1] for one in line)
-    click.echo(text, err=True)
-
-
-def output(data: bytes) -> None:
-    """Write bytes to standard output as they are; a full disk ends the program with one line and exit code 2."""
-    try:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-    except OSError as error:
-        if error.errno == errno.EPIPE:  # `| head`: click ends quietly
-            raise
-        say(f"error: standard output cannot be written: {error.strerror}")
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter flushes it once more
-        sys.exit(2)
-
-
-def coloured(diff: bytes) -> bytes:
-    """Return a diff with colours where standard output is a terminal that wants them (https://no-color.org)."""
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
-        return diff
-    colours = {b"+": b"\x1b[32m", b"-": b"\x1b[31m", b"@": b"\x1b[36m"}
-    lines = diff.split(b"\n")
-    return b"\n".join(colours[line[:1]] + line + b"\x1b[0m" if line[:1] in colours else line for line in lines)

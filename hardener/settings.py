@@ -188,7 +188,10 @@ def fixer_names(names: list[Any] | tuple[str, ...], where: str) -> frozenset[str
     known = (*FIXER_NAMES, *OF_DEPLOYMENT)
     for name in names:
         if name not in known:
-            raise ConfigurationError(f"{where} names no fixer: {name!r}; there are: {', '.join(known)}")
+            from difflib import get_close_matches  # noqa: PLC0415
+
+            near = "".join(f"did you mean {one}? " for one in get_close_matches(str(name), known, 1))
+            raise ConfigurationError(f"{where} names no fixer: {name!r}; {near}there are: {', '.join(known)}")
     return frozenset(names)
 
 

@@ -40,6 +40,35 @@ def write(result: Result) -> tuple[Path, ...]:
     return tuple(target for _, target in prepared)
 
 
+def write_file(target: Path, data: bytes) -> None:
+    """Write one file that need not be there before, in one step; what is no regular file (/dev/stdout) is written to.
+
+    Raises ``OSError``; then a file that was there has its old content still.
+    """
+    if target.exists() and not target.is_file():
+        with target.open("wb") as file:
+            file.write(data)
+        return
+    target = target.resolve()  # the file that a link points to, not the link
+    temporary = prepare(target, data)
+    try:
+        os.replace(temporary, target)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def mode_of(target: Path) -> int:
+    """Return the permissions that a file has, or, where it is new, those that the umask leaves."""
+    try:
+        return target.stat().st_mode & 0o7777
+    except FileNotFoundError:
+        mask = os.umask(0)
+        os.umask(mask)
+        return 0o666 & ~mask
+
+
 def prepare(target: Path, data: bytes) -> str:
     """Write ``data`` beside ``target`` with its mode and return the temporary file's path."""
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
@@ -48,7 +77,7 @@ def prepare(target: Path, data: bytes) -> str:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, target.stat().st_mode & 0o7777)
+        os.chmod(name, mode_of(target))
     except BaseException:
         with suppress(OSError):
             os.unlink(name)

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hardener.bot.template import filled
-from hardener.cli import coloured, output, overrides_from, say
+from hardener.cli import overrides_from
 from hardener.report import file_diff
 from hardener.repos.command import HARDENING, hardening_options
 from hardener.repos.plan import with_overrides
+from hardener.terminal import coloured, output, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -24,7 +24,7 @@ def command(path: Path, form: str, *, everything: bool) -> None:
 
     Exit codes: 0 everything is answered well, 1 something is open or not known, 2 a file could not be read.
     """
-    from hardener import cli  # noqa: PLC0415
+    from hardener import terminal  # noqa: PLC0415
     from hardener.checklist import project  # noqa: PLC0415
     from hardener.checklist.answer import OK  # noqa: PLC0415
     from hardener.project import project_root  # noqa: PLC0415
@@ -33,7 +33,7 @@ def command(path: Path, form: str, *, everything: bool) -> None:
     answers, failures = project.answers(path, project_root(absolute if path.is_dir() else absolute.parent))
     answers = [one._replace(way_out=one.way_out.replace("harden PATH", f"harden {path}")) for one in answers]
     for failure in failures:
-        cli.say(f"error: {failure}")
+        terminal.say(f"error: {failure}")
     if form == "json":
         rows = [{**one._asdict(), "where": one.where} for one in answers]
         click.echo(json.dumps({"answers": rows, "open": sum(one.state != OK for one in answers)}, indent=2))

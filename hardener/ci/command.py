@@ -25,7 +25,7 @@ def command(service: str, path: Path, install: str, *, in_place: bool, check: bo
     PATH is a folder of a repository.  A step that scans an image already is recognised, in the files of whatever CI
     service, and nothing is added to it.  GitHub gets a workflow of its own; GitLab a file that .gitlab-ci.yml includes.
     """
-    from hardener import cli  # noqa: PLC0415
+    from hardener import terminal  # noqa: PLC0415
     from hardener.ci import plan  # noqa: PLC0415
     from hardener.project import UnsafePath, project_root  # noqa: PLC0415
 
@@ -33,16 +33,16 @@ def command(service: str, path: Path, install: str, *, in_place: bool, check: bo
     try:
         planned = plan.plan(root, service, install)
     except plan.RefusedError as error:
-        cli.say(f"error: {error}")
+        terminal.say(f"error: {error}")
         sys.exit(2)
     for line in () if quiet else planned.lines:
-        cli.say(line)
+        terminal.say(line)
     try:
         if in_place:
             plan.write(root, planned.files)
         elif not check:
-            cli.output(cli.coloured(plan.diff(root, planned.files)))
+            terminal.output(terminal.coloured(plan.diff(root, planned.files)))
     except (OSError, UnsafePath) as error:
-        cli.say(f"error: {error}; nothing more was written")
+        terminal.say(f"error: {error}; nothing more was written")
         sys.exit(2)
     sys.exit(int(check and bool(planned.files)))

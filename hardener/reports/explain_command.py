@@ -7,12 +7,21 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hardener.terminal import show_text
+
 if TYPE_CHECKING:
     from hardener.reports.rules import Rule
 
 
+def names(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names that a word begins, for shell completion."""
+    from hardener.reports.rules import rules  # noqa: PLC0415
+
+    return [name for name in rules() if name.startswith(incomplete.replace("-", "_"))]
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.argument("name", metavar="FIXER|REASON")
+@click.argument("name", metavar="FIXER|REASON", shell_complete=names)
 def command(name: str) -> None:
     """Explain a fixer or a reason against a switch.
 
@@ -26,7 +35,7 @@ def command(name: str) -> None:
         near = get_close_matches(wanted, known, 3, 0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "`harden rules` lists them"
         raise click.UsageError(f"there is no fixer or reason {name!r}; {hint}")
-    click.echo(explained(known[wanted]), nl=False)
+    show_text(explained(known[wanted]))
 
 
 def explained(rule: Rule) -> str:

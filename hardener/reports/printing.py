@@ -5,16 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hardener.bulk import Failure
-from hardener.cli import output, results, say, write
 from hardener.reports import render
 from hardener.reports.model import file_report
+from hardener.showing import results, write
+from hardener.terminal import say
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hardener.bulk import Pending
 
 
-def print_report(form: str, paths: tuple[str, ...], overrides: dict[str, Any], mode: str | None) -> int:
-    """Print the report of all paths, write them with ``--in-place``, and return the exit code."""
+def print_report(
+    form: str, paths: tuple[str, ...], overrides: dict[str, Any], mode: str | None, out: Callable[[bytes], object]
+) -> int:
+    """Give ``out`` the report of all paths, write them with ``--in-place``, and return the exit code."""
     pending: Pending = {}
     files = []
     for one in results(paths, overrides, pending):
@@ -25,7 +30,7 @@ def print_report(form: str, paths: tuple[str, ...], overrides: dict[str, Any], m
         files.append(file_report(failure or one))
         if files[-1].failure is not None:
             say(f"error: {files[-1].failure}")
-    output(render(form, files).encode())
+    out(render(form, files).encode())
     if any(one.failure is not None for one in files):
         return 2
     return int(mode == "check" and any(one.changed for one in files))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from hardener.terminal import show_text
+
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 def command() -> None:
@@ -23,4 +25,4 @@ def command() -> None:
     for kind, title in sections:
         with formatter.section(title):
             formatter.write_dl([(one.name, one.what) for one in rules().values() if one.kind == kind])
-    click.echo(formatter.getvalue(), nl=False)
+    show_text(formatter.getvalue())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hardener import cli
+from hardener import cli, terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,13 +106,13 @@ def command(sources: tuple[str, ...], **options: Any) -> None:
     try:
         failures = run(sources, options)
     except (ExecutorError, JournalError, SourceError, WriteError) as error:
-        cli.say(f"error: {error}")
+        terminal.say(f"error: {error}")
         sys.exit(2)
     except Stopped as error:
-        cli.say(f"error: the run stopped: {error}; make room, then go on with `harden repos --resume`")
+        terminal.say(f"error: the run stopped: {error}; make room, then go on with `harden repos --resume`")
         sys.exit(2)
     except KeyboardInterrupt:
-        cli.say("interrupted; go on with `harden repos --resume`")
+        terminal.say("interrupted; go on with `harden repos --resume`")
         sys.exit(130)
     sys.exit(1 if failures else 0)
 
@@ -167,7 +167,7 @@ def run(words: tuple[str, ...], options: dict[str, Any]) -> int:
         journal.end_run()
         progress.clear()
         if not options["quiet"]:
-            cli.say(progress.summary())
+            terminal.say(progress.summary())
         write_reports(journal, options["reports"])
         return journal.counts().get("failed", 0)
 
@@ -289,12 +289,12 @@ def tell(plan: Plan, applied: Applied, progress: Progress, *, show_diff: bool, q
 
     progress.clear()
     if show_diff:
-        cli.output(cli.coloured(diff(plan)))
+        terminal.output(terminal.coloured(diff(plan)))
     if quiet and plan.kind is not Kind.FAILED:
         return
     where = f" ({applied.commit[:12]} on {applied.branch})" if applied.commit else ""
     where = f" ({applied.patch})" if applied.patch else where
-    cli.say(f"{plan.kind.value + ':':10} {plan.source.key}: {plan.reason}{where}")
+    terminal.say(f"{plan.kind.value + ':':10} {plan.source.key}: {plan.reason}{where}")
 
 
 def diff(plan: Plan) -> bytes:

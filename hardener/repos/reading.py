@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hardener import cli
+from hardener import terminal
 from hardener.repos.command import STATE
 from hardener.repos.journal import JournalError
 from hardener.repos.journal import reading as opened
@@ -61,7 +61,7 @@ def report(state: str, form: str | None, output: str | None) -> None:
     try:
         write(found, form_of(form, output), output)
     except JournalError as error:
-        cli.say(f"error: {error}")
+        terminal.say(f"error: {error}")
         sys.exit(2)
 
 
@@ -71,7 +71,7 @@ def read(state: str) -> Summary:
         with opened(Path(state)) as journal:
             return summary(journal)
     except JournalError as error:
-        cli.say(f"error: {error}")
+        terminal.say(f"error: {error}")
         sys.exit(2)
 
 
@@ -84,7 +84,7 @@ def write(found: Summary, form: str, output: str | None) -> None:
     """Write a report to a file, in one step, or to standard output; raises ``JournalError``."""
     data = FORMS[form](found).encode("utf-8", "backslashreplace")
     if output is None or output == "-":
-        cli.output(data)
+        terminal.output(data)
         return
     target = Path(output)
     temporary = target.with_name(f".{prefix()}{target.name}")

@@ -20,7 +20,7 @@ def command(path: Path, engine: str, *, quiet: bool) -> None:
     What is not known is said, never guessed; nothing is written or run.  The image is the hardened one: write it with
     `harden PATH --in-place`, build it with the line that is shown, then run it.
     """
-    from hardener import cli  # noqa: PLC0415
+    from hardener import terminal  # noqa: PLC0415
     from hardener.bulk import Failure, harden_paths  # noqa: PLC0415
     from hardener.outcome import Outcome  # noqa: PLC0415
     from hardener.run.options import line_for  # noqa: PLC0415
@@ -28,14 +28,16 @@ def command(path: Path, engine: str, *, quiet: bool) -> None:
     failed = False
     for one in harden_paths([path]):
         if isinstance(one, Failure):
-            cli.say(f"error: {one}")
+            terminal.say(f"error: {one}")
             failed = True
             continue
         if not one.result.stages:
             continue
         last = one.result.stages[-1]
         if last.verdict.outcome is Outcome.MANUAL:
-            cli.say(f"{one.name}:{last.verdict.line}: it runs as root: {last.verdict.reason} ({last.verdict.way_out})")
+            terminal.say(
+                f"{one.name}:{last.verdict.line}: it runs as root: {last.verdict.reason} ({last.verdict.way_out})"
+            )
         line = line_for(one.result, engine)
         if not quiet:
             click.echo(f"# {one.name}\n" + line.build)

@@ -175,8 +175,8 @@ def wishes_from(options: dict[str, Any]) -> Wishes:
 
 def verify(path: Path, options: dict[str, Any], overrides: dict[str, Any]) -> Any:
     """Run a verification and print its report; returns a `hardener.verify.verification.Finished`."""
-    from hardener.cli import say  # noqa: PLC0415
     from hardener.settings import ConfigurationError  # noqa: PLC0415
+    from hardener.terminal import say  # noqa: PLC0415
     from hardener.verify import registry, verification  # noqa: PLC0415
     from hardener.verify.engine import EngineFailed, EngineMissing, find  # noqa: PLC0415
     from hardener.verify.probes import ProbeError, parse  # noqa: PLC0415

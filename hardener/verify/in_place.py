@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hardener.bulk import Failure, harden_paths
-from hardener.cli import say, show
+from hardener.showing import show
+from hardener.terminal import say
 from hardener.verify.command import command, verify
 
 if TYPE_CHECKING:
