@@ -38,9 +38,10 @@ def unified_diff(result: Result, folder: str = "") -> bytes:
     return b"".join(file_diff(name, before, after) for name, (before, after) in changes)
 
 
-def file_diff(name: str, before: bytes, after: bytes) -> bytes:
+def file_diff(name: str, before: bytes, after: bytes, context: int = 3) -> bytes:
     """Return the change of one file as a part of a patch, with ``a/`` and ``b/`` before its path."""
-    lines = difflib.unified_diff(lines_of(before), lines_of(after), quoted(f"a/{name}"), quoted(f"b/{name}"))
+    names = quoted(f"a/{name}"), quoted(f"b/{name}")
+    lines = difflib.unified_diff(lines_of(before), lines_of(after), *names, n=context)
     text = (line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in lines)
     return "".join(text).encode("utf-8", "surrogateescape")
 

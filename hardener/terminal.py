@@ -24,7 +24,8 @@ OUTCOME = re.compile(rf"(?P<where>.*?\d+:)(?P<label>.*?) (?P<outcome>{'|'.join(S
 # What people copy must stay in one line: the command for data that are there already, in the brackets of a summary or
 # at the end of a line of --verbose.
 COMMAND = re.compile(
-    r"(?P<begin>.*?) \((?P<why>[^()]*; once:) (?P<command>.*?)(?P<rest>(?: \(and \d+ more, see --verbose\))?(?:; .*)?)\)$"
+    r"(?P<begin>.*?) \((?P<why>[^()]*; once:) (?P<command>.*?)"
+    r"(?P<rest>(?: \(and \d+ more, see --verbose\))?(?:; .*)?)\)$"
     r"|(?P<where>.*?: )(?P<once>(?:sudo|docker|podman) .*)$"
 )
 NARROWEST = 40

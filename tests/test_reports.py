@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shutil
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +18,7 @@ from hardener.bulk import harden_paths
 from hardener.cli import main
 from hardener.fixers import FIXER_NAMES
 from hardener.reports import FORMATS, render
+from hardener.reports.examples import example, projects
 from hardener.reports.github import command
 from hardener.reports.model import file_report
 from hardener.reports.rules import rules
@@ -220,38 +222,83 @@ def test_services_and_their_dangers_are_in_every_report(started) -> None:
     assert "| `a/compose.yml:5` | danger | service agent: privileged" in told["markdown"]
 
 
-LATER = {
-    "has_uncertain_account": "FROM python:3.12\nCOPY --chown=8:8 a /a\nCOPY --chown=9:9 b /b\nCMD ['python', '/a']\n",
-    "cannot_keep_root_entrypoint": "FROM python:3.12\nVOLUME /data\nENTRYPOINT python /app.py\n",
-    "shares_port_with_stage_left": (
-        "FROM python:3.12 AS one\nWORKDIR /app\nEXPOSE 80\nCMD ['gunicorn', '-b', ':80', 'a:a']\n"
-        "FROM one AS two\nRUN apt-get install -y openssh-server\nENTRYPOINT ['/usr/sbin/sshd', '-D']\n"
-    ),
-}
+@pytest.mark.parametrize("name", rules())
+def test_the_example_of_a_rule_is_one(name) -> None:
+    shown = example(name)
+    told = {(one.rule, one.outcome) for file in shown.reports for one in (*file.images, *file.services)}
+    kind = rules()[name].kind
+    if kind == "fixer":
+        assert name in {step.rule for file in shown.reports for step in file.steps if step.is_edit}
+    elif kind == "reason":
+        assert {outcome for rule, outcome in told if rule == name} <= {"manual", "already"}
+    if kind != "fixer":
+        assert name in {rule for rule, _ in told}
+    assert bool(shown.diff) >= (kind in ("fixer", "image", "service"))
 
 
-@pytest.mark.parametrize("rule", LATER)
-def test_a_reason_found_late_has_its_rule_too(rule, here) -> None:
-    (here / "a/Dockerfile").write_text(LATER[rule].replace("'", '"'))
-    (here / "a/compose.yml").write_text("services:\n  one: {build: {context: ., target: one}}\n  two: {build: .}\n")
-    options = ["--keep-root-entrypoint"] if "keep" in rule else []
-    images = json.loads(report("a/Dockerfile", "--format", "json", *options).stdout)["files"][0]["images"]
-    assert rule in [one["rule"] for one in images], images
-    assert {one["outcome"] for one in images if one["rule"] == rule} == {"manual"}
+def test_no_example_is_left_over() -> None:
+    assert list(projects()) == list(rules())
 
 
 @pytest.mark.parametrize("name", rules())
 def test_every_rule_is_listed_and_explained(name) -> None:
-    listed = " ".join(report("rules").stdout.split())
     told = report("explain", name.replace("_", "-"))
     assert told.exit_code == 0
     assert told.stdout.startswith(f"{name} (")
-    assert "Way out" in told.stdout
-    if rules()[name].kind != "image":
-        assert name in listed
+    for title in ("What", "Why", "Safety", "Source", "Way out"):
+        assert re.search(rf"^  {title} +\S", told.stdout, re.MULTILINE), title
+    example_shown = told.stdout.partition("\nExample\n")[2]
+    assert ("  +" if rules()[name].kind in ("fixer", "image", "service") else "  -> ") in example_shown
+    assert re.search(rf"^  {name}\b", report("rules").stdout, re.MULTILINE)
 
 
-def test_a_mistyped_rule_is_answered_with_the_near_ones() -> None:
-    result = report("explain", "move-prot")
+def test_the_rules_as_json_have_every_field() -> None:
+    listed = json.loads(report("rules", "--format", "json").stdout)["rules"]
+    assert [one["name"] for one in listed] == list(rules())
+    assert all(all(one.values()) for one in listed)
+
+
+@pytest.mark.parametrize(
+    ("about", "told"),
+    [
+        (
+            "a/Dockerfile:3",
+            ("a/Dockerfile:3: edited: ", "-COPY . .", "+COPY --chown=5000:5000 . .", "own_copied (fixer)"),
+        ),
+        ("a/Dockerfile:1", ("a/Dockerfile:1: switched: runs as 5000:5000", "runs_as_root (image)")),
+        ("b c/Dockerfile:1:", ("b c/Dockerfile:1: manual: ", "has_unknown_base (reason)")),
+        ("a/Dockerfile", ("own_copied (fixer)", "move_port (fixer)", "run_as_user (fixer)")),
+        ("a/compose.yml:5", ("a/compose.yml:5: danger: service agent: privileged", "has_rights_over_host (danger)")),
+        ("sshd", ("https://github.com/ai-dynamo/dynamo/pull/6694",)),
+        ("cap_sys_admin", ("https://man7.org",)),
+        ("/var/run/docker.sock", ("https://docs.docker.com",)),
+        ("harden/move-port", ("move_port (fixer)",)),
+    ],
+)
+def test_what_a_report_names_can_be_asked_for(about, told, started) -> None:
+    result = report("explain", about)
+    assert result.exit_code == 0, result.stderr
+    for text in told:
+        assert text in result.stdout
+
+
+def test_a_reason_from_a_knowledge_file_is_told_with_its_source(here) -> None:
+    (here / "a/Dockerfile").write_text('FROM debian:12\nRUN apt-get install -y openssh-server\nCMD ["sshd", "-D"]\n')
+    assert "https://github.com/ai-dynamo/dynamo/pull/6694" in report("explain", "a/Dockerfile").stdout
+
+
+@pytest.mark.parametrize(
+    ("about", "hint"),
+    [
+        ("move-prot", "did you mean move_port"),
+        ("qqq", "`harden rules` lists the names"),
+        ("a/Dockerfile:99", "nothing to say about a/Dockerfile:99; it has about 1, 2, 3, 4, 5"),
+        ("d/Dockerfile:1", "d/Dockerfile:1: "),
+        ("a", "a is a folder"),
+        ("no/Dockerfile:3", "there is no fixer, finding or file"),
+    ],
+)
+def test_what_cannot_be_explained_is_one_clear_error(about, hint, here) -> None:
+    result = report("explain", about)
     assert result.exit_code == 2
-    assert "did you mean move_port" in result.stderr
+    assert hint in result.stderr.splitlines()[-1]

@@ -82,7 +82,7 @@ def render(files: Sequence[FileReport]) -> str:
 def descriptor(rule: Rule) -> dict[str, Any]:
     """Return one rule, with what its docstring says."""
     whole = " ".join(text for text in (rule.what, rule.why, rule.safety) if text)
-    parts = {"What": rule.what, "Why": rule.why, "Safety": rule.safety, "References": rule.references}
+    parts = {"What": rule.what, "Why": rule.why, "Safety": rule.safety, "Source": rule.source}
     told: dict[str, Any] = {
         "id": rule.name,
         "name": "".join(word.capitalize() for word in rule.name.split("_")),
