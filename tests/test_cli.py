@@ -115,7 +115,10 @@ def tree(folder: Path) -> dict[str, bytes]:
         (["--port", "0=8080", "."], "--port wants OLD=NEW"),
         (["--port", "²=8080", "."], "--port wants OLD=NEW"),
         (["--port", "80=8080", "--port", "x=y", "."], "'x=y'"),
-        (["--select", "create_usr", "."], "--select names no fixer: 'create_usr'; there are: create_user,"),
+        (
+            ["--select", "create_usr", "."],
+            "--select names no fixer: 'create_usr'; did you mean create_user? there are: create_user,",
+        ),
         (["--ignore", "move_port,nope", "."], "--ignore names no fixer: 'nope'"),
     ],
 )
