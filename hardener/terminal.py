@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import shutil
 import sys
 from typing import IO, Any
 
 import click
+
+from hardener.lazy_pattern import lazy_pattern
 
 CODES = {"green": 32, "cyan": 36, "blue": 34, "yellow": 33, "red": 31, "bold": 1, "dim": 2}
 STYLES = {
@@ -20,10 +21,10 @@ STYLES = {
     "left": "yellow", "danger": "red",
 }  # fmt: skip
 # `path:line: [stage] outcome: ...` of a summary, or `error: ...`.
-OUTCOME = re.compile(rf"(?P<where>.*?\d+:)(?P<label>.*?) (?P<outcome>{'|'.join(STYLES)}): ")
+OUTCOME = lazy_pattern(rf"(?P<where>.*?\d+:)(?P<label>.*?) (?P<outcome>{'|'.join(STYLES)}): ")
 # What people copy must stay in one line: the command for data that are there already, in the brackets of a summary or
 # at the end of a line of --verbose.
-COMMAND = re.compile(
+COMMAND = lazy_pattern(
     r"(?P<begin>.*?) \((?P<why>[^()]*; once:) (?P<command>.*?)"
     r"(?P<rest>(?: \(and \d+ more, see --verbose\))?(?:; .*)?)\)$"
     r"|(?P<where>.*?: )(?P<once>(?:sudo|docker|podman) .*)$"
