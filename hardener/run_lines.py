@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from hardener.project import Project
 
 RUN = lazy_pattern(rb"\b(?:docker|podman|nerdctl)\s+(?:container\s+)?(?:run|create)\b(?:[^\n]*\\\s*\n)*[^\n]*")
-
-
+# A patch that a page shows: what it takes away is history, and what it adds is there already.
+PATCH = lazy_pattern(rb"^[ >]*(`{3,}|~{3,})[ \t]*(?:diff|patch)\b.*?^[ >]*\1", re.MULTILINE | re.DOTALL)
 NETWORK = lazy_pattern(r"\s--net(?:work)?[= ](?!host\b|none\b|bridge\b)\S")
 HOST = lazy_pattern(r"\s(?:--name|--network-alias|--hostname|-h)[= ][\"']?([\w.-]+)")
 FIXED = lazy_pattern(r"\s--ip6?[= ]\S")
@@ -33,7 +33,10 @@ def uses(project: Project, old: int, new: int) -> Iterator[Use]:
     published = re.compile(rb"(?:\s-p|\s--publish)[ =]?[\"']?" + side + rb":(?P<port>%d)(?=[\s\"'/\\]|$)" % old)
     for path, _ in repository_files.contents(project.root).runs:
         data = project.read(path) or b""
+        patches = [one.span() for one in PATCH.finditer(data)] if image_runs.is_prose(path) else []
         for command in RUN.finditer(data):
+            if any(first <= command.start() < end for first, end in patches):
+                continue
             for match in published.finditer(command[0]):
                 start = command.start() + match.start("port")
                 if is_own(project, path, command[0], data):
