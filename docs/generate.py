@@ -1,4 +1,4 @@
-"""Rewrites what is generated: the README's diff and table of fixers, ``docs/left-alone.md`` and ``docs/modules.md``.
+"""Rewrites what is generated: the diffs that pages show, the table of fixers, ``left-alone.md`` and ``modules.md``.
 
 Run it as ``python docs/generate.py``; a test fails where a file is not what it would write.
 """
@@ -6,21 +6,23 @@ Run it as ``python docs/generate.py``; a test fails where a file is not what it 
 from __future__ import annotations
 
 import ast
+import os
 import re
+import shutil
+import subprocess
+import sys
+import tempfile
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from hardener import harden, open_project
 from hardener.decision import LATER_QUESTIONS
 from hardener.fixers import FIXERS
 from hardener.processes import knowledge
 from hardener.reasons import QUESTIONS
-from hardener.report import unified_diff
 from hardener.root_tools import knowledge as knowledge_of_tools
 
 ROOT = Path(__file__).resolve().parent.parent
-DEMO = ROOT / "fixtures" / "projects" / "flask" / "before"
 
 
 # The parts of the package, in the order in which a run meets them; the first pattern that fits a module counts.
@@ -106,10 +108,15 @@ def fixer_table() -> str:
     return "\n".join(rows)
 
 
-def demo() -> str:
-    """Return the diff of the demo project as a Markdown block, as ``harden`` shows it."""
-    diff = unified_diff(harden(open_project(DEMO / "Dockerfile", DEMO))).decode()
-    return f"```diff\n{diff}```"
+def shown(case: str) -> str:
+    """Return what `harden . --diff` prints for a project below ``fixtures/``: the patch, then what it says."""
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder, "project")  # a copy: here, the whole repository would be read as its surroundings
+        shutil.copytree(ROOT / "fixtures" / case / "before", project)
+        command = [sys.executable, "-m", "hardener", ".", "--diff"]
+        environment = {**os.environ, "NO_COLOR": "1", "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=True)  # noqa: S603
+    return f"```diff\n{done.stdout}```\n\n```text\n{done.stderr}```"
 
 
 def linked(source: str) -> str:
@@ -160,18 +167,33 @@ def left_alone() -> str:
     return "\n".join(lines)
 
 
-def generated(readme: str) -> str:
-    """Return the README with its generated parts written anew."""
-    for name, text in (("demo", demo()), ("fixers", fixer_table())):
-        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-        head, _, rest = readme.partition(begin)
-        _, _, tail = rest.partition(end)
-        readme = f"{head}{begin}\n{text}\n{end}{tail}"
-    return readme
+PARTS = re.compile(
+    r"<!-- (?P<kind>harden|fixers)(?P<of>[^>]*): begin -->\n.*?<!-- (?P=kind)(?P=of): end -->", re.DOTALL
+)
+
+
+def generated(page: str) -> str:
+    """Return a page with its generated parts written anew: `harden CASE` and `fixers`, each from begin to end."""
+
+    def written(match: re.Match[str]) -> str:
+        name = f"{match['kind']}{match['of']}"
+        text = fixer_table() if match["kind"] == "fixers" else shown(match["of"].strip())
+        return f"<!-- {name}: begin -->\n{text}\n<!-- {name}: end -->"
+
+    return PARTS.sub(written, page)
+
+
+def pages() -> list[Path]:
+    """Return the pages that have generated parts."""
+    return [
+        page
+        for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+        if PARTS.search(page.read_text(encoding="utf-8"))
+    ]
 
 
 if __name__ == "__main__":
-    file = ROOT / "README.md"
-    file.write_text(generated(file.read_text(encoding="utf-8")), encoding="utf-8")
+    for file in pages():
+        file.write_text(generated(file.read_text(encoding="utf-8")), encoding="utf-8")
     (ROOT / "docs" / "modules.md").write_text(module_map(), encoding="utf-8")
     (ROOT / "docs" / "left-alone.md").write_text(left_alone(), encoding="utf-8")
