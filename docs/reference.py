@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 PACKAGE = Path(hardener.__file__).parent
-ADDRESS = re.compile(r"https?://[^\s,;)]+[^\s,;).:]")
+ADDRESS = re.compile(r"https?://[\w-]+\.[^\s,;)]+[^\s,;).:]")
 # `owner/name@commit:path` of a fact's source; braces and globs in the path stand for several files.
 AT_COMMIT = re.compile(r"\b(?P<repo>[\w.-]+/[\w.-]+)@(?P<commit>[0-9a-f]{7,40})(?P<path>:[\w./-]*\w(?=[\s,;)]|$))?")
 HEADINGS = re.compile(r"^ *(Why|Safety|References): ", re.MULTILINE)
