@@ -39,6 +39,8 @@ def test_the_pages_are_what_their_generator_writes() -> None:
 
 def test_the_demo_is_hardened_where_it_lies_too() -> None:
     """The README's command reads it as a part of this repository, with all the fixtures around it."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a clone: nothing tells where the repository begins")
     demo = ROOT / "fixtures" / "projects" / "flask" / "before" / "Dockerfile"
     alone, here = harden(open_project(demo, demo.parent)), harden(open_project(demo, ROOT))
     folder = demo.parent.relative_to(ROOT)
