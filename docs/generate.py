@@ -143,7 +143,7 @@ def left_alone() -> str:
     ]
     for number, question in enumerate((*QUESTIONS, *LATER_QUESTIONS), 1):
         text = re.sub(r"\s+", " ", question.__doc__ or "").strip()
-        lines.append(f"{number}. **{question.__name__.replace('_', ' ')}**: {text}")
+        lines.append(f"{number}. **{question.__name__.replace('_', ' ')}**: {linked(text)}")
     for title, table, subject in (
         ("Programs that are not simply started as another user", knowledge()["program"], "names"),
         ("Packages whose programs need root", knowledge()["package"], "names"),

@@ -17,7 +17,7 @@ from mkdocs.structure.files import File
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import reference  # noqa: E402  the folder is no package
+import reference
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig

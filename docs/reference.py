@@ -7,10 +7,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import tomli
 
 import hardener
-from hardener.cli import COMMANDS
+from hardener.cli import COMMANDS, command, main
 from hardener.fixers import FIXERS
 
 if TYPE_CHECKING:
@@ -37,16 +38,29 @@ def pages() -> dict[str, str]:
 
 
 def command_line() -> str:
-    """Return the page of all commands and options, which mkdocs-click reads from click."""
-    parts = ["# Command line", "", block("hardener.cli", "main", "harden")]
-    parts += [block(module, "command", f"harden {name}") for name, (module, _) in COMMANDS.items()]
-    return "\n".join(parts)
+    """Return the page of all commands and options, as their --help has them."""
+    lines = ["# Command line", "", "`harden COMMAND --help` prints the same."]
+    for name in ("", *COMMANDS):
+        found = command(name) if name else main
+        context = click.Context(found, info_name=f"harden {name}".rstrip(), max_content_width=100)
+        records = [one.get_help_record(context) for one in found.get_params(context)]
+        lines += ["", f"## {context.info_name}", "", prose(found.help), "", "```text"]
+        lines += [" ".join((context.command_path, *found.collect_usage_pieces(context))), "```", ""]
+        lines += table(("option", "what it does"), [(code(one[0]), cell(one[1])) for one in records if one and one[1]])
+        if found.epilog:
+            lines += ["", "```text", inspect.cleandoc(found.epilog.replace("\b", "")), "```"]
+    return "\n".join([*lines, ""])
 
 
-def block(module: str, command: str, name: str) -> str:
-    """Return the block from which mkdocs-click makes the section of one command."""
-    options = {"module": module, "command": command, "prog_name": name, "depth": 1, "style": "table"}
-    return "\n".join(["::: mkdocs-click", *(f"    :{key}: {value}" for key, value in options.items()), ""])
+def prose(text: str | None) -> str:
+    """Return a help text as Markdown: what click must not wrap (it begins with a backspace) is shown as it stands."""
+    parts = [inspect.cleandoc(part) for part in re.split(r"\n\s*\n", inspect.cleandoc(text or ""))]
+    return "\n\n".join(f"```text\n{one[1:].strip()}\n```" if one.startswith("\b") else cell(one) for one in parts)
+
+
+def cell(text: str) -> str:
+    """Return a help text with what Markdown or a table would take for its own made plain."""
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("*", "&#42;")
 
 
 def fixers() -> str:
@@ -77,34 +91,34 @@ def images() -> str:
     data = load("images.toml")
     variants = data.pop("variant")
     lines = [
-        "# Base images",
-        "",
+        *wide("Base images"),
         f"What [`hardener/images.toml`](../../hardener/images.toml) knows of {sum(len(one.split()) for one in data)}",
         "names and patterns of images. *plain* works as any user; *already* is not root by default; *drops* starts as",
         "root and gives it up; *server* has a default command that wants root, its paths or a low port; *root* wants",
-        "it whatever the command is. `name:uid:gid:home` are the accounts that an image brings. What is not here is",
-        "not known, and left alone: [how to add one](../contributing.md#add-an-image).",
+        "it whatever the command is. Before that stands how users are made (`debian`: useradd, `alpine`: adduser);",
+        "behind it, the accounts that an image brings, as `name:uid:gid:home`, and ports below 1024. The first",
+        "pattern of tags that fits counts. What is not here is not known, and left alone: [how to add",
+        "one](../contributing.md#add-an-image).",
         "",
-        "| image | tags | how users are made | starts as | accounts, ports | source |",
-        "|---|---|---|---|---|---|",
     ]
+    rows = []
     for names, entry in sorted(data.items()):
-        head = "<br>".join(code(name) for name in names.split())
+        kinds = []
         for tag, given in entry.get("tags", {"*": {}}).items():
             if given is False:
+                kinds.append(f"{paths(tag.split('|'))}: not known")
                 continue
             if isinstance(given, str):
-                facts = variants.get(given, {"family": given})
+                own = variants.get(given, {"family": given})
             else:
-                facts = variants.get(given.get("variant"), {}) | given
-            facts = entry | facts
+                own = variants.get(given.get("variant"), {}) | given
+            facts = entry | own
+            kind = facts.get("outcome", "plain") + (f" as {code(facts['user'])}" if facts.get("user") else "")
             known = [*map(code, facts.get("users", ())), *(f"port {one}" for one in facts.get("ports", ()))]
-            kind = facts.get("outcome", "plain") + (f", as {code(facts['user'])}" if facts.get("user") else "")
-            tags = "<br>".join(code(one) for one in tag.split("|"))
-            row = (head, tags, facts.get("family", ""), kind, "<br>".join(known), linked(entry["source"]))
-            lines.append(f"| {' | '.join(row)} |")
-            head = ""
-    return "\n".join([*lines, ""])
+            text = ", ".join((facts.get("family", ""), f"*{kind}*", *known))
+            kinds.append(text if tag == "*" and "tags" not in entry else f"{paths(tag.split('|'))}: {text}")
+        rows.append(("<br>".join(map(code, names.split())), "<br>".join(kinds), linked(entry["source"])))
+    return "\n".join([*lines, *table(("image", "tags, and what is known of them", "source"), rows), ""])
 
 
 def stacks() -> str:
@@ -115,8 +129,7 @@ def stacks() -> str:
     forms = [(", ".join(one["endings"]), one["makes"], linked(one["source"])) for one in written["source"]]
     return "\n".join(
         [
-            "# Stacks",
-            "",
+            *wide("Stacks"),
             "Frameworks whose build leaves, below the application's folder, what they write again at run time",
             "([`hardener/stacks.toml`](../../hardener/stacks.toml)): the fixer `own_built` gives it to the account.",
             "",
@@ -143,8 +156,7 @@ def ports() -> str:
     deployed = [(paths(one["files"]), linked(one["source"])) for one in load("deploy_ports.toml")["use"]]
     return "\n".join(
         [
-            "# Where a port is decided",
-            "",
+            *wide("Where a port is decided"),
             "[How a port moves](../ports.md) tells what is done with these.",
             "",
             "## Programs",
@@ -179,8 +191,7 @@ def servers() -> str:
              for header, one in load("runtime/needs.toml").items()]  # fmt: skip
     return "\n".join(
         [
-            "# Servers and services",
-            "",
+            *wide("Servers and services"),
             "## Servers that an image is built from",
             "",
             "What `prepare_server` makes work without root",
@@ -199,6 +210,11 @@ def servers() -> str:
     )
 
 
+def wide(title: str) -> list[str]:
+    """Return the head of a page whose tables need the place of the table of contents."""
+    return ["---", "hide: [toc]", "---", "", f"# {title}", ""]
+
+
 def load(name: str) -> dict[str, Any]:
     """Return a knowledge file of the package."""
     return tomli.loads((PACKAGE / name).read_text(encoding="utf-8"))
@@ -210,8 +226,8 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
 
 
 def code(text: object) -> str:
-    """Return a text as code in a cell of a table."""
-    return f"`{str(text).replace('|', chr(92) + '|')}`"
+    """Return a text as code; a ``|`` in it is none of a table's."""
+    return f"`{text}`"
 
 
 def paths(given: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ from conftest import ROOT, needed
 from hardener.cli import COMMANDS
 from hardener.fixers import FIXER_NAMES
 
-needed("mkdocs", "material", "mkdocs_click", "mkdocstrings")
+needed("mkdocs", "material", "mkdocstrings")
 
 
 class Links(HTMLParser):
