@@ -57,6 +57,7 @@ def environment(tmp_path: Path):
         (tmp_path / "harden.sh").write_text(function)
         settings = {f"url.{ROOT.as_uri()}.insteadOf": "https://github.com/hardener/hardener"}
         settings["safe.directory"] = "*"
+        settings["credential.helper"] = f"!f() {{ echo username=you; echo password={TOKEN}; }}; f"
         numbered = {"GIT_CONFIG_COUNT": str(len(settings))}
         for number, (key, value) in enumerate(settings.items()):
             numbered |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
@@ -79,7 +80,7 @@ def test_every_command_does_what_the_page_says(environment, tmp_path: Path) -> N
     text = text.replace("https://github.com/YOU/", "https://github.example/you/")
     blocks = BLOCK.findall(text)
     steps = [body for kind, body in blocks if kind == "sh"]
-    assert len(steps) >= 12
+    assert len(steps) >= 11
     script = "set -e\n" + "".join(f'{step}\necho "{END} {number}" | tee /dev/stderr\n' for number, step in enumerate(steps))
     work = tmp_path / "work"
     work.mkdir()
