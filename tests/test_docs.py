@@ -59,8 +59,9 @@ def test_the_page_of_what_is_left_alone_is_what_its_generator_writes() -> None:
 
 
 @pytest.mark.parametrize("fixer", FIXERS, ids=lambda fixer: fixer.__name__)
-def test_every_fixer_has_its_row_in_the_readme(fixer) -> None:
-    table = README.partition("<!-- fixers: begin -->")[2].partition("<!-- fixers: end -->")[0]
+def test_every_fixer_has_its_row_in_the_table(fixer) -> None:
+    page = (ROOT / "docs" / "fixers.md").read_text(encoding="utf-8")
+    table = page.partition("<!-- fixers: begin -->")[2].partition("<!-- fixers: end -->")[0]
     rows = [line for line in table.splitlines() if line.startswith(f"| `{fixer.__name__}` |")]
     assert len(rows) == 1
     assert all(len(cell.strip()) > 10 for cell in rows[0].strip("|").split("|"))
@@ -78,11 +79,11 @@ def test_every_option_has_its_line_in_the_help(name) -> None:
             assert parameter.help, parameter.name
 
 
-def test_every_setting_stands_in_the_configuration_chapter() -> None:
-    chapter = README.partition("\n## Configuration\n")[2].partition("\n## ")[0]
-    pages = chapter + "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md"))
+def test_every_setting_stands_in_the_page_of_the_configuration() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     for field in fields(Settings):
-        assert re.search(rf"\b{field.name.replace('_', '-')}\b", pages), field.name
+        if field.name != "inspect":  # of the command line only
+            assert re.search(rf"\b{field.name.replace('_', '-')}\b", page), field.name
 
 
 def test_every_setting_has_an_option_of_the_same_meaning() -> None:
@@ -97,13 +98,20 @@ def test_the_commands_of_the_readme_are_those_that_the_pipeline_runs() -> None:
     assert commands[1].endswith(".venv/bin/python -m pytest")
     steps = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert "\npython -m pytest\n" in steps
-    assert "install --quiet -e '.[test]'" in steps
-    assert "-e '.[test]'" in commands[1]
+    assert "install --quiet -e '.[test,docs]'" in steps
+    assert "-e '.[test,docs]'" in commands[1]
     assert " ".join(("harden", "fixtures/projects/flask/before", "--diff")) in commands[0]
 
 
-def test_every_command_of_the_readme_uses_options_that_exist() -> None:
-    for line in re.findall(r"^(?:\S*/)?harden (.*)$", README, re.MULTILINE):
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_command_of_a_page_uses_options_that_exist(page) -> None:
+    blocks = re.findall(r"^```sh\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    for line in re.findall(r"^(?:\S*/)?harden (.*)$", "\n".join(blocks), re.MULTILINE):
+        if re.match(r"repos (?:status|report)\b", line):
+            continue  # they have options of their own
         name = line.split()[0]
         parameters = (command(name) if name in COMMANDS else main).params
         known = {option for parameter in parameters for option in parameter.opts}
@@ -111,10 +119,12 @@ def test_every_command_of_the_readme_uses_options_that_exist() -> None:
             assert option in known, line
 
 
-def test_every_link_of_the_readme_to_a_file_leads_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        if "://" not in target:
-            assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_link_of_a_page_to_a_file_leads_somewhere(page) -> None:
+    """As the page stands in the repository; only on the site is there a reference, see tests/test_site.py."""
+    for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
+        if "://" not in target and not re.match(r"(\.\./)?reference/", target):
+            assert (page.parent / target).exists(), target
 
 
 def test_the_changelog_follows_keep_a_changelog() -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from hardener.cli import COMMANDS
+
 FILES = {
     "node": {
         "Dockerfile": 'FROM node:20\nWORKDIR /app\nCOPY . .\nEXPOSE 80\nCMD ["node", "server.js"]\n',
@@ -66,6 +68,32 @@ def test_only_what_a_project_needs_is_imported(kind: str, tmp_path: Path) -> Non
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert set(done.stdout.split()) == NEEDED[kind]
+
+
+HEAVY = (
+    "libcst", "yaml", "tree_sitter_typescript", "tree_sitter_go", "unidiff", "pathspec", "github", "gitlab", "requests",
+    "distributed", "dask", "asyncio", "multiprocessing", "concurrent.futures", "sqlite3", "http.client", "ssl",
+)  # fmt: skip
+SHELL = ("tree_sitter", "tree_sitter_bash")
+PLAIN = 'import hardener; hardener.harden_bytes(b"FROM python:3.12\\nRUN pip install x\\nCMD [\\"python\\"]\\n")'
+
+
+def loaded(program: str, *names: str) -> set[str]:
+    """Return which of the modules a program has imported at its end."""
+    ending = "; import sys; print(*(name for name in sys.argv[1:] if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program + ending, *names], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("module", ["hardener", "hardener.cli", *(module for module, _ in COMMANDS.values())])
+def test_a_command_imports_nothing_heavy_at_its_start(module: str) -> None:
+    """So that --help, and a mistyped option, are answered at once."""
+    assert loaded(f"import {module}", *HEAVY, *SHELL) == set()
+
+
+def test_a_single_dockerfile_needs_nothing_but_a_reader_of_shell() -> None:
+    assert loaded(PLAIN, *HEAVY) == set()
 
 
 COUNT = """

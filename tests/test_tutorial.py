@@ -76,12 +76,16 @@ def comparable(line: str) -> str:
 
 def test_every_command_does_what_the_page_says(environment, tmp_path: Path) -> None:
     world, repository, variables = environment
-    text = PAGE.read_text(encoding="utf-8").replace("https://github.com/YOU/guestbook.git", f"{world.url}/you/guestbook.git")
+    text = PAGE.read_text(encoding="utf-8").replace(
+        "https://github.com/YOU/guestbook.git", f"{world.url}/you/guestbook.git"
+    )
     text = text.replace("https://github.com/YOU/", "https://github.example/you/")
     blocks = BLOCK.findall(text)
     steps = [body for kind, body in blocks if kind == "sh"]
     assert len(steps) >= 11
-    script = "set -e\n" + "".join(f'{step}\necho "{END} {number}" | tee /dev/stderr\n' for number, step in enumerate(steps))
+    script = "set -e\n" + "".join(
+        f'{step}\necho "{END} {number}" | tee /dev/stderr\n' for number, step in enumerate(steps)
+    )
     work = tmp_path / "work"
     work.mkdir()
     done = subprocess.run(
