@@ -72,8 +72,8 @@ def module_map() -> str:
         "",
         "<!-- written by docs/generate.py -->",
         "",
-        "The fixers are in `hardener/fixers/`, one file each; [What it does](fixers.md) has their table. What they ask is",
-        "here, in the order in which a run meets it. Knowledge is in the TOML files beside the modules that read it.",
+        "The fixers are in `hardener/fixers/`, one file each; [What it does](fixers.md) has their table. What they ask",
+        "is here, in the order in which a run meets it. Knowledge is in TOML files beside the modules that read it.",
     ]
     for title, patterns in AREAS:
         names = [name for pattern in patterns.split() for name in left if fnmatchcase(name, pattern)]
