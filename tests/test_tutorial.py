@@ -105,4 +105,5 @@ def test_every_command_does_what_the_page_says(environment, tmp_path: Path) -> N
             shown += 1
     assert shown > 30
     assert [pull.title for pull in repository.pulls] == ["Run the container as a non-root user"]
+    assert "Built and started before and after" in repository.pulls[0].body
     assert "USER 5000:5000" in repository.show("harden/non-root", "Dockerfile")
