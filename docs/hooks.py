@@ -17,6 +17,7 @@ from mkdocs.structure.files import File
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import playground_files
 import reference
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     made = {name: (ROOT / source).read_text(encoding="utf-8") for name, source in COPIES.items()}
     for name, text in {**made, **reference.pages()}.items():
         files.append(File.generated(config, name, content=text))
+    files.append(File.generated(config, "assets/packages.zip", content=playground_files.packages()))
+    files.append(File.generated(config, "assets/examples.json", content=playground_files.examples()))
     return files
 
 
@@ -52,7 +55,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return f"]({posixpath.relpath(inside, posixpath.dirname(place) or '.')}{anchor})"
         if (ROOT / target).exists():
             kind = "tree" if (ROOT / target).is_dir() else "blob"
-            return f"]({config.repo_url}/{kind}/main/{target}{anchor})"
+            return f"]({config.extra['repository']}/{kind}/main/{target}{anchor})"
         return match[0]
 
     parts = re.split(r"(^ *```.*?^ *```$)", markdown, flags=re.MULTILINE | re.DOTALL)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
+import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+import tomli
 from conftest import ROOT, needed
 
 from hardener.cli import COMMANDS
@@ -83,6 +86,24 @@ def test_nothing_is_fetched_from_elsewhere(pages: dict[Path, Links]) -> None:
     for place, page in pages.items():
         for address in page.loaded:
             assert not urlsplit(address).netloc, (place, address)
+
+
+def test_the_playground_has_every_dependency(site: Path) -> None:
+    """From this site, from Pyodide's distribution, or as a grammar that the worker makes a module of."""
+    requirements = tomli.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    worker = (site / "assets" / "playground_worker.js").read_text(encoding="utf-8")
+    with zipfile.ZipFile(site / "assets" / "packages.zip") as archive:
+        packed = {name.partition("/")[0] for name in archive.namelist()}
+        own = {name for name in archive.namelist() if name.startswith("hardener/")}
+    for requirement in requirements:
+        name = re.split(r"[>=<;\[]", requirement)[0].strip()
+        module = name.replace("-", "_")
+        assert module in packed or f'"{name}"' in worker or f'grammar("{module}"' in worker, name
+    assert own == {
+        path.relative_to(ROOT).as_posix() for path in (ROOT / "hardener").rglob("*") if path.suffix in (".py", ".toml")
+    }
+    projects = json.loads((site / "assets" / "examples.json").read_text(encoding="utf-8"))
+    assert all(any(name.endswith("Dockerfile") for name in files) for files in projects.values())
 
 
 def test_the_reference_has_every_command_fixer_and_image(site: Path, pages: dict[Path, Links]) -> None:
