@@ -31,7 +31,7 @@ def packages() -> bytes:
                 raise SystemExit(f"docs/playground_files.py: {name} is not installed")
             folder = Path(spec.origin).parent
             for path in sorted(folder.rglob("*")):
-                if path.suffix in (".py", ".toml", ".json"):
+                if path.is_file() and "__pycache__" not in path.parts:
                     place = zipfile.ZipInfo(f"{name}/{path.relative_to(folder).as_posix()}")
                     place.compress_type = zipfile.ZIP_DEFLATED
                     target.writestr(place, path.read_bytes())

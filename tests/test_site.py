@@ -99,9 +99,8 @@ def test_the_playground_has_every_dependency(site: Path) -> None:
         name = re.split(r"[>=<;\[]", requirement)[0].strip()
         module = name.replace("-", "_")
         assert module in packed or f'"{name}"' in worker or f'grammar("{module}"' in worker, name
-    assert own == {
-        path.relative_to(ROOT).as_posix() for path in (ROOT / "hardener").rglob("*") if path.suffix in (".py", ".toml")
-    }
+    files = (path for path in (ROOT / "hardener").rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    assert own == {path.relative_to(ROOT).as_posix() for path in files}
     projects = json.loads((site / "assets" / "examples.json").read_text(encoding="utf-8"))
     assert all(any(name.endswith("Dockerfile") for name in files) for files in projects.values())
 
