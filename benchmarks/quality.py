@@ -215,7 +215,9 @@ def steps_broken(before: Image, after: Image) -> set[str]:
     """Return the rows that are true of what the instructions say."""
     found = set()
     if [stage[0].value for stage in before.stages] != [stage[0].value for stage in after.stages]:
-        return {"FROM line changed"}
+        found.add("FROM line changed")
+    if len(before.stages) != len(after.stages):
+        return found
     texts = [[one.text for stage in image.stages for one in stage] for image in (before, after)]
     if not is_subsequence(heredocs(texts[0]), heredocs(texts[1])):
         found.add("heredoc's body changed")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import json
 import os
 import platform
 import shutil
@@ -22,7 +23,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import quality
 
@@ -62,7 +63,12 @@ TOOLS = (
         ("dockerfile-doctor", "--fix", "--unsafe-fixes", "-q", "{files}"),
         single=("dockerfile-doctor", "--fix", "--unsafe-fixes", "-q"),
     ),
-    Tool("dockerfile-hardener fix", "dockerfile-hardener==1.0.2", ("dockerfile-hardener", "fix", "--no-backup")),
+    Tool(
+        "dockerfile-hardener fix",
+        "dockerfile-hardener==1.0.2",
+        ("dockerfile-hardener", "fix", "--no-backup"),
+        slow=True,
+    ),
     Tool("docker-parfum repair", "", ("docker-parfum", "repair", "-o", "{file}"), slow=True),
     Tool(
         "semgrep missing-user, autofix",
@@ -240,28 +246,8 @@ def plot(names: list[str], figures: dict[str, Figures], counts: dict[str, dict[s
     figure.savefig(file, metadata={"Date": None})
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--single", type=int, default=20, help="files that are done one by one, start-up included")
-    parser.add_argument("--tools", type=Path, default=Path.home() / ".cache" / "hardener-rivals")
-    parser.add_argument("--semgrep-rules", type=Path)
-    parser.add_argument("--only", help="part of a tool's name")
-    parser.add_argument("--no-quality", action="store_true")
-    parser.add_argument("--write", type=Path, help="a page in docs/ whose part between the marks is written anew")
-    options = parser.parse_args()
-    rules = options.semgrep_rules
-    runs = {}
-    for tool in TOOLS:
-        if (options.only and options.only not in tool.name) or ("semgrep" in tool.name and rules is None):
-            continue
-        programs = installed(tool, options.tools)
-        if programs is None:
-            print(f"{tool.name}: cannot be had here", file=sys.stderr)
-            continue
-        runs[tool.name] = Run(tool, programs, rules)
-    work = Path(tempfile.mkdtemp(prefix="rivals-"))
+def speed(runs: dict[str, Run], options: argparse.Namespace, work: Path) -> dict[str, Figures]:
+    """Let the tools take turns; return the medians."""
     taken: dict[str, list[Figures]] = {name: [] for name in runs}
     for turn in range(options.runs + 1):
         for name, run in runs.items():
@@ -271,26 +257,58 @@ def main() -> None:
             if turn or run.tool.slow:  # the first warms the caches; slow tools run twice, and both count
                 taken[name].append(one)
             print(f"{turn} {name}: {one}", file=sys.stderr, flush=True)
-    figures = {name: Figures(*map(statistics.median, zip(*all_, strict=True))) for name, all_ in taken.items()}
-    counts: dict[str, dict[str, int]] = {}
-    total = 0
-    for name, run in runs.items():
-        if run.tool.fixes and not options.no_quality:
-            total, counts[name] = rows_of_quality(run, options.folder, work / "copy")
+    return {name: Figures(*map(statistics.median, zip(*all_, strict=True))) for name, all_ in taken.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--single", type=int, default=20, help="files that are done one by one, start-up included")
+    parser.add_argument("--tools", type=Path, default=Path.home() / ".cache" / "hardener-rivals")
+    parser.add_argument("--semgrep-rules", type=Path)
+    parser.add_argument("--only", help="part of a tool's name")
+    parser.add_argument("--skip", choices=("speed", "quality"))
+    parser.add_argument("--results", type=Path, help="a JSON file of the figures; those that are not taken stay")
+    parser.add_argument("--write", type=Path, help="a page in docs/ whose part between the marks is written anew")
+    options = parser.parse_args()
+    runs = {}
+    for tool in TOOLS:
+        if (options.only and options.only not in tool.name) or ("semgrep" in tool.name and not options.semgrep_rules):
+            continue
+        programs = installed(tool, options.tools)
+        if programs is None:
+            print(f"{tool.name}: cannot be had here", file=sys.stderr)
+            continue
+        runs[tool.name] = Run(tool, programs, options.semgrep_rules)
+    known: dict[str, Any] = {"figures": {}, "counts": {}, "total": 0}
+    if options.results and options.results.exists():
+        known = json.loads(options.results.read_text(encoding="utf-8"))
+    with tempfile.TemporaryDirectory(prefix="rivals-") as name:
+        work = Path(name)
+        if options.skip != "speed":
+            known["figures"] |= speed(runs, options, work)
+        for tool_name, run in runs.items():
+            if run.tool.fixes and options.skip != "quality":
+                known["total"], known["counts"][tool_name] = rows_of_quality(run, options.folder, work / "copy")
+                print(f"{tool_name}: {known['counts'][tool_name]}", file=sys.stderr, flush=True)
+    if options.results:
+        options.results.write_text(json.dumps(known, indent=1), encoding="utf-8")
+    figures = {name: Figures(*one) for name, one in known["figures"].items()}
+    names = [tool.name for tool in TOOLS if tool.name in figures]
     head = (
         f"Measured {datetime.datetime.now(tz=datetime.timezone.utc):%Y-%m-%d} on {os.cpu_count()} processors, "
         f"Python {platform.python_version()}, {len(list(options.folder.rglob('*ockerfile*')))} files of public "
         f"repositories, {options.runs} runs in turn (median)."
     )
-    text = markdown(list(runs), figures, counts, total, head)
+    text = markdown(names, figures, known["counts"], known["total"], head)
     print(text)
     if options.write:
         page = options.write.read_text(encoding="utf-8")
         before, _, rest = page.partition("<!-- measured -->\n")
         after = rest.partition("<!-- end -->")[2]
         options.write.write_text(f"{before}<!-- measured -->\n{text}<!-- end -->{after}", encoding="utf-8")
-        plot(list(runs), figures, counts, options.write.with_suffix(".svg"))
-    shutil.rmtree(work, ignore_errors=True)
+        plot(names, figures, known["counts"], options.write.with_suffix(".svg"))
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ AREAS = (
     (
         "The project around it",
         (
-            "project small_files paths context repository* directories homes compose* kubernetes* fly host_network "
+            "project small_files paths context repository* directories homes compose* yaml_documents kubernetes* fly host_network "
             "manifest_* *_runs run_lines own_images image_names build_commands"
         ),
     ),

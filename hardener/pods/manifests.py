@@ -26,6 +26,7 @@ from hardener.project import Project, UnsafePath, inside
 from hardener.repository_files import contents, files
 from hardener.runtime.deployment import opened
 from hardener.small_files import content
+from hardener.yaml_documents import check_readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -73,12 +74,14 @@ def harden_file(
     """Return one manifest hardened; nothing is written.
 
     ``changed`` are files that others changed and nobody wrote yet, ``results`` those of the Dockerfiles hardened
-    before, by their paths relative to ``root``.  Raises ``OSError``, ``UnsafePath`` and ``SelfCheckError``.
+    before, by their paths relative to ``root``.  Raises ``OSError``, ``UnsafePath``, ``ParseError`` and
+    ``SelfCheckError``.
     """
     data = changed[path] if path in changed else inside(root, root / path).read_bytes()
     before = Project(path, {path: data}, root)
     if is_template(data):
         return Result(before, before, (), (), tuple(of_template(data)), NAME)
+    check_readable(data)
     patch = volume_patch(root)
     harden = partial(
         harden_manifest,

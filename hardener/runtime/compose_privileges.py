@@ -50,6 +50,7 @@ def plans(files: Files, path: PurePosixPath, stage_needs: StageNeeds) -> Iterato
     every = files.every()
     text = document(path, files.contents[path])
     takers = compose_services.dependents(every)
+    elsewhere = compose_services.used_elsewhere(files.contents[path])
     found: dict[str, Options] = {}
     for service in files.services(path):
         if service.name.startswith("[("):
@@ -65,6 +66,8 @@ def plans(files: Files, path: PurePosixPath, stage_needs: StageNeeds) -> Iterato
         giver = next((one for one in givers if alike(found, takers, path, one)), "")
         if is_ignored(text.text, service):
             yield Planned(service, Options(told=("a comment says so",)))
+        elif service.node.start_mark.index in elsewhere:
+            yield Planned(service, Options(told=("an alias puts its keys elsewhere too",)))
         elif giver:
             yield Planned(service, options, through=giver)
         elif heirs and not alike(found, takers, path, service.name):

@@ -20,6 +20,7 @@ from hardener.runtime.compose_privileges import NAME, Planned
 from hardener.runtime.services import Files, items
 from hardener.runtime.stage_needs import needs_of_stage
 from hardener.small_files import content
+from hardener.yaml_documents import check_readable
 
 QUOTES = '"'
 
@@ -56,14 +57,12 @@ def harden_compose(
     contents[path] = changed[path] if path in changed else inside(root, root / path).read_bytes()
     files = Files(root, contents)
     before = Project(path, {path: contents[path]}, root)
+    check_readable(contents[path])
     try:
-        contents[path].decode("utf-8")
         planned = tuple(compose_privileges.plans(files, path, stages(root, settings, changed, results)))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise ParseError(mark.line + 1 if mark is not None else 0, "is no YAML that can be read") from error
-    except UnicodeDecodeError as error:
-        raise ParseError(0, "is not UTF-8") from error
     edits = [edit for one in planned for edit in one.edits] if settings.runs(NAME) else []
     after = before.apply(edits) if edits else before
     if edits:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from hardener.compose import NODES, pairs, plain, read_services
+from hardener.compose import NODES, entry, pairs, plain, read_services
 from hardener.compose_links import extended
 from hardener.compose_variables import values as variables_of
 from hardener.variables import expand
@@ -181,6 +181,37 @@ def mount_rows(values: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
 def items(value: Any) -> list[Any]:
     """Return a value that should be a list, an empty one where it is not."""
     return value if isinstance(value, list) else []
+
+
+@lru_cache(maxsize=64)
+def used_elsewhere(content: bytes) -> frozenset[int]:
+    """Return where the tables begin that an alias puts into a place of another kind: no service, no merge key.
+
+    An edit of such a table would come along there.  The numbers are those of ``node.start_mark.index``.
+    """
+    import yaml  # noqa: PLC0415
+
+    if b"&" not in content or b"*" not in content:
+        return frozenset()
+    root: Any = yaml.compose(content.decode("utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    listed = entry(root, "services") or root  # the first format has no `services`
+    as_services = {id(one) for _, one in pairs(listed)}
+    found, seen = set[int](), set[int]()
+    pending: list[tuple[Any, Any]] = [(root, listed)]
+    while pending:
+        node, services = pending.pop()
+        if node is None or id(node) in seen:
+            continue
+        seen.add(id(node))
+        for key, value in pairs(node):
+            if id(value) in as_services and node is not services and key != "<<":
+                found.add(value.start_mark.index)
+            elif not (key == "<<" and value.id == "sequence"):
+                pending.append((value, services))
+        if node.id == "sequence":
+            found |= {one.start_mark.index for one in node.value if id(one) in as_services}
+            pending += [(one, services) for one in node.value]
+    return frozenset(found)
 
 
 @lru_cache(maxsize=64)

@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hardener.compose import NODES
 from hardener.edit import Edit
+from hardener.lazy_pattern import lazy_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import PurePosixPath
 
 Value = str | tuple[str, ...]
+
+# Text that needs no quotes in a block, as far as it is none of YAML's own words.
+PLAIN = lazy_pattern(r"[A-Za-z/][\w/.=:,%+-]*")
+WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 
 
 class Document(NamedTuple):
@@ -101,7 +106,7 @@ def added_keys(file: Document, mapping: Any, keys: Sequence[tuple[str, Value]]) 
     lines: list[str] = []
     for key, value in keys:
         lines += [f"{indent}{key}: {value}"] if isinstance(value, str) else [f"{indent}{key}:"]
-        lines += [] if isinstance(value, str) else [f"{inner}- {item}" for item in value]
+        lines += [] if isinstance(value, str) else [f"{inner}- {scalar(item)}" for item in value]
     yield after_line(file, end, lines)
 
 
@@ -111,7 +116,7 @@ def added_items(file: Document, sequence: Any, items: Sequence[str]) -> Iterator
         return
     if sequence.flow_style:
         end = file.ends[sequence.start_mark.index] if sequence.value else sequence.start_mark.index + 1
-        text = ", ".join(quoted(one) for one in items)
+        text = ", ".join(scalar(one, in_flow=True) for one in items)
         yield edit(file, end, f", {text}" if sequence.value else text)
         return
     first = sequence.value[0].start_mark.index if sequence.value else None
@@ -120,17 +125,20 @@ def added_items(file: Document, sequence: Any, items: Sequence[str]) -> Iterator
     begin = file.text.rfind("\n", 0, first) + 1
     dash = file.text.find("-", begin)
     indent = file.text[begin:dash]
-    yield after_line(file, file.ends[sequence.start_mark.index], [f"{indent}- {one}" for one in items])
+    yield after_line(file, file.ends[sequence.start_mark.index], [f"{indent}- {scalar(one)}" for one in items])
 
 
 def flow(value: Value) -> str:
     """Return a value in flow style."""
-    return value if isinstance(value, str) else f"[{', '.join(quoted(one) for one in value)}]"
+    return value if isinstance(value, str) else f"[{', '.join(scalar(one, in_flow=True) for one in value)}]"
 
 
-def quoted(item: str) -> str:
-    """Return an item of a flow sequence, in quotes where a comma or a colon would end it."""
-    return f'"{item}"' if any(mark in item for mark in ",:[]{}") else item
+def scalar(item: str, *, in_flow: bool = False) -> str:
+    """Return an item of a sequence: as it is, in quotes where it would be anything but this text without them."""
+    import json  # noqa: PLC0415  what JSON quotes, YAML reads: https://yaml.org/spec/1.2.2/#12-yaml-and-json
+
+    is_text = PLAIN.fullmatch(item) and not item.endswith(":") and item.lower() not in WORDS
+    return item if is_text and not (in_flow and ("," in item or ":" in item)) else json.dumps(item, ensure_ascii=False)
 
 
 def after_line(file: Document, end: int, lines: Sequence[str]) -> Edit:

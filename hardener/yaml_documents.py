@@ -1,0 +1,63 @@
+"""YAML files as a user is told of them: a clear refusal with its line, before anything reads one as what it is not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hardener.compose import OPENERS
+from hardener.dockerfile import ParseError
+from hardener.lazy_pattern import lazy_pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LONE_RETURN = lazy_pattern(rb"\r(?!\n)")
+
+
+def check_readable(data: bytes) -> None:
+    """Raise ``ParseError`` for bytes that are no UTF-8, no YAML, have a key twice in one table, or lines with CR alone.
+
+    Compose and Kubernetes (since 1.25) refuse a key that stands twice, and readers that do not take either the first
+    or the last of both: https://yaml.org/spec/1.2.2/#3213-node-comparison
+    """
+    import yaml  # noqa: PLC0415  only projects with YAML pay for it
+
+    if sum(data.count(one) for one in (b"[", b"{", b"- ", b"? ")) > OPENERS:
+        raise ParseError(0, f"is not read: it has more than {OPENERS} lists and tables")
+    try:
+        text = data.decode("utf-8")
+        nodes = list(yaml.compose_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    except UnicodeDecodeError as error:
+        raise ParseError(0, "is not UTF-8") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise ParseError(mark.line + 1 if mark is not None else 0, "is no YAML that can be read") from error
+    except (RecursionError, ValueError) as error:
+        raise ParseError(0, "is nested too deeply") from error
+    if (lone := LONE_RETURN.search(data)) is not None:
+        line = data.count(b"\n", 0, lone.start()) + 1
+        raise ParseError(line, "ends a line with a carriage return alone, which readers take in two ways; use LF")
+    for node in nodes:
+        for key, fault in wrong_keys(node):
+            raise ParseError(key.start_mark.line + 1, fault)
+
+
+def wrong_keys(root: Any) -> Iterator[tuple[Any, str]]:
+    """Yield the keys below ``root`` that Compose and Kubernetes do not take, and what is wrong with each."""
+    pending, seen = [root], set[int]()
+    while pending:
+        node = pending.pop()
+        if node is None or id(node) in seen:  # empty, or an alias
+            continue
+        seen.add(id(node))
+        if node.id == "sequence":
+            pending += node.value
+        elif node.id == "mapping":
+            there: set[str] = set()
+            for key, value in node.value:
+                if key.id != "scalar":
+                    yield key, "has a list or a table as a key, as a template has before it is filled in; use text"
+                elif key.value in there:
+                    yield key, f"has the key '{key.value}' twice in one table; keep one"
+                there.add(str(key.value))
+                pending.append(value)
