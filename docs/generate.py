@@ -45,8 +45,8 @@ AREAS = (
     (
         "The project around it",
         (
-            "project small_files paths context repository* directories homes compose* yaml_documents kubernetes* fly host_network "
-            "manifest_* *_runs run_lines own_images image_names build_commands"
+            "project small_files paths context repository* directories homes compose* yaml_documents kubernetes* fly "
+            "host_network manifest_* *_runs run_lines own_images image_names build_commands"
         ),
     ),
     ("Base images", "image image_overlay bases local_bases inherited inspection"),
