@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from hardener.project import Project
 
 SCHEMES = {80: rb"http", 443: rb"https"}
-HOST_KEY = rb"(?i:[\"']?(?:\w*[_.-])?(?:host|hostname|address|addr|server)[\"']?\s*[:=]\s*[\"']?)"
-PORT_KEY = rb"(?i:[\"']?(?:\w*[_.-])?port(?:_value)?[\"']?\s*[:=]\s*[\"']?)"
+HOST_KEY = rb"(?i:[\"']?(?:\w*[_.-])?(?:host|hostname|address|addr|server)[\"']?\s*(?:=>|[:=])\s*[\"']?)"
+PORT_KEY = rb"(?i:[\"']?(?:\w*[_.-])?port(?:_value)?[\"']?\s*(?:=>|[:=])\s*[\"']?)"
 HAPROXY_SERVER = rb"(?m)^[ \t]*server[ \t]+\S+[ \t]+"
 # The value that a setting has where nobody sets it: `os.getenv("API_HOST", "web")`, `process.env.API || "web"`.
 DEFAULT = rb"(?i:env)[^\n]{0,60}?(?:\|\||\?\?|,|\bor\b|:-)\s*[\"'`]?"
@@ -155,7 +155,12 @@ def is_call(path: PurePosixPath, data: bytes, match: re.Match[bytes]) -> bool:
         return "caddyfile" in path.name.lower() and CADDY_UPSTREAMS.match(line) is not None
     if match.groupdict().get("alone") is not None:
         around = data[max(match.start() - NEAR, 0) : match.end() + NEAR]
-        return path.suffix in CODE and re.search(rb"(?i)port", around) is None
+        if path.suffix not in CODE and b"=>" in text:
+            # lighttpd's `proxy.server = ( "" => (( "host" => "web" )) )` takes port 80 where none is named.
+            around = data[data.rfind(b"(", 0, match.start()) + 1 : data.find(b")", match.end()) % (len(data) + 1)]
+        elif path.suffix not in CODE:
+            return False
+        return re.search(rb"(?i)port", around) is None
     if path.suffix in CODE and b"://" not in text:
         return data[match.start() - 1 : match.start()] in (b'"', b"'", b"`") or b"ort" in text
     host = re.search(rb"://([\w.-]+)", text)

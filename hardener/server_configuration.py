@@ -65,6 +65,8 @@ class Configuration(NamedTuple):
     files: Files | None = None
     opaque: tuple[str, ...] = ()
     """Folders of the container of which nothing is known, since they are mounted."""
+    home: str = ""
+    """The folder that relative includes are taken from."""
 
     @property
     def ports(self) -> frozenset[int]:
@@ -124,7 +126,7 @@ def configuration(project: Project, facts: StageFacts) -> Configuration | Unknow
     server = server_of(facts)
     if server is None or not runs_server(project, facts):
         return None
-    if server.main not in ("", *(one.path for one in server.shipped)):
+    if server.main not in ("", *server.unread, *(one.path for one in server.shipped)):
         return Unknown(1, "its main file is not known")
     stage = project.dockerfile.stages[facts.chain[0]]
     bake = next(
@@ -165,13 +167,16 @@ def follow_all(project: Project, facts: StageFacts, server: Server) -> Configura
     folders, shipped = server.folders, tuple(one.path for one in server.shipped)
     stated = {one.path: one.text for one in server.shipped if one.text}
     files = image_files(
-        project, facts, Scope(folders, shipped, server.programs, server.workdir, server.sensitive, stated)
+        project,
+        facts,
+        Scope(folders, shipped, server.programs, server.workdir, server.sensitive, stated, server.unread),
     )
     before = frozenset(files)
     rendered = (*render(facts, server, files), *rendered_at_start(project, facts, server, files))
     main = main_file(project, facts, server, line)
     replaced = tuple(one for one in rendered if one in before)
-    found = Configuration(server, rendered=rendered, replaced=replaced, files=files)
+    home = posixpath.dirname(main if server.includes_from_main else server.main)
+    found = Configuration(server, rendered=rendered, replaced=replaced, files=files, home=home)
     if not main:
         return found
     bare = found
@@ -291,11 +296,10 @@ def chosen(arguments: tuple[Argument, ...], server: Server, line: int) -> str | 
 def follow(image: Image, found: Configuration, patterns: tuple[str, ...], line: int, depth: int = 0) -> Configuration:
     """Return ``found`` with the files that ``patterns`` mean, and those that they include; raises `Unknown`."""
     server, files = found.server, found.files or {}
-    home = posixpath.dirname(server.main)
     if depth > DEEPEST:
         raise Unknown(line, "its configuration includes itself")
     for pattern in patterns:
-        path = absolute(pattern, home)
+        path = absolute(pattern, found.home)
         if below(path, server.ignored) and path not in files:
             continue
         if below(path, found.opaque):

@@ -63,7 +63,7 @@ class Scope(NamedTuple):
     """Where to look: the folders, the base image's own files in them, and its WORKDIR.
 
     ``harmless`` are programs that only read there; a ``sed`` that speaks of nothing ``sensitive`` changes nothing;
-    ``texts`` is what matters in the base image's own files.
+    ``texts`` is what matters in the base image's own files; ``unread`` are files that a package brings.
     """
 
     folders: tuple[str, ...]
@@ -72,6 +72,7 @@ class Scope(NamedTuple):
     workdir: str = ""
     sensitive: str = ""
     texts: Mapping[str, str] = MappingProxyType({})
+    unread: tuple[str, ...] = ()
 
     def rebased(self, path: str, written: str, step: Step) -> str:
         """Return a path that was resolved from ``/`` as one in the base image's own WORKDIR, where that counts."""
@@ -86,7 +87,9 @@ def image_files(project: Project, facts: StageFacts, scope: Scope) -> Files:
     What a step does that is not understood makes the files that it names unknown; raises `Unknown` where it may be
     any of them.
     """
-    files = {path: ImageFile(facts.stage.instructions[0].line) for path in scope.shipped}
+    first = facts.stage.instructions[0].line
+    files = {path: ImageFile(first) for path in scope.shipped}
+    files |= {path: ImageFile(first, unknown="is the one of the distribution's package") for path in scope.unread}
     for step in facts.steps:
         keyword = step.instruction.keyword
         if keyword in ("COPY", "ADD"):
@@ -259,6 +262,8 @@ def run(project: Project, facts: StageFacts, step: Step, scope: Scope, files: Fi
         elif scope.sensitive and name == "sed" and (changes := server_changes.substitutions(command)) is not None:
             substitute(files, scope, paths, line, changes)
         elif scope.sensitive and len(paths) == 1 and (text_added := server_changes.printed(command)) is not None:
+            if scope.unread and paths[0] not in files and text_added[0] == ">>":
+                files[paths[0]] = ImageFile(line, unknown="may be one of the distribution's package")
             print_into(files, paths[0], line, text_added)
         elif not foreground(command) and not (name in HARMLESS and not writes(command)):
             for path in paths:

@@ -9,6 +9,7 @@ from hardener import (
     caddy_configuration,
     fpm_configuration,
     haproxy_configuration,
+    lighttpd_configuration,
     nginx_configuration,
     tomcat_configuration,
 )
@@ -26,4 +27,5 @@ READERS: dict[str, Callable[[bytes], Reading]] = {
     "tomcat": tomcat_configuration.read,
     "caddy": caddy_configuration.read,
     "haproxy": haproxy_configuration.read,
+    "lighttpd": lighttpd_configuration.read,
 }

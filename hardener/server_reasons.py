@@ -106,7 +106,7 @@ def collect(project: Project, facts: StageFacts, found: Configuration) -> Needs:
         for path in (absolute(path, posixpath.dirname(server.main)) for path in one.reading.directories):
             if below(path, (*server.own, "/tmp", "/dev/shm")):  # noqa: S108  paths of the image
                 continue
-            if is_system(path) or path.startswith("/run/"):
+            if (is_system(path) or path.startswith("/run/")) and not below(path, server.may_own):
                 raise Unknown(one.file.line, f"{one.path} keeps files in {path}")
             make.append(path)
         for path in (absolute(path, posixpath.dirname(server.main)) for path in one.reading.files):

@@ -1,9 +1,10 @@
-"""Official server images that are made really non-root: what each kind of server needs, as data.
+"""Servers that are made really non-root, of official images or a distribution: what each kind needs, as data.
 
 The knowledge is in ``servers.toml``; here it is read.  To add a kind of server:
 
 1. A table ``[kind]`` in ``servers.toml`` with the keys of `Server`, and a ``[[kind.shipped]]`` table for each
-   configuration file that the image brings and the server reads.
+   configuration file that the image brings and the server reads.  ``packages`` makes it one that distributions
+   install on a plain base as well.
 2. Where projects bring configuration of their own, a reader: a pure module with
    ``read(data: bytes) -> hardener.server_reading.Reading`` (and ``listens(data)``, which is ``read(data).listens``),
    put into `hardener.server_readers` under the name that ``reader`` gives.  It gets the bytes
@@ -30,6 +31,7 @@ import tomli
 
 from hardener import shell
 from hardener.image import ImageReference
+from hardener.packages import package_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,6 +69,9 @@ class Server:
     source: str
     images: tuple[str, ...]
     """Image names as `ImageReference.name` gives them, globs; ``name:tag`` globs where only some tags are meant."""
+    packages: tuple[str, ...] = ()
+    """Packages of distributions that bring it: an image is one too where a build step installs one of them on a
+    plain base, and ENTRYPOINT or CMD starts the program itself."""
     tags: str = ""
     """Regular expression of the tags that are as it says here; all where it is empty."""
     workdir: str = ""
@@ -137,6 +142,10 @@ class Server:
     variant_tags: str = ""
     """Regular expression of the tags that such an image has too."""
     shipped: tuple[Shipped, ...] = ()
+    unread: tuple[str, ...] = ()
+    """Configuration files that are there too, and of which nothing is known: each distribution has its own."""
+    includes_from_main: bool = False
+    """Whether relative includes are taken from the folder of the file that is read first."""
 
 
 @lru_cache(maxsize=1)
@@ -167,7 +176,7 @@ def shipped_file(table: Mapping[str, Any]) -> Shipped:
 
 @lru_cache(maxsize=256)
 def server_of(facts: StageFacts) -> Server | None:
-    """Return the kind of server that a stage's base image is, ``None`` for any other image."""
+    """Return the kind of server that a stage's base image is, or that it installs and starts; ``None`` without one."""
     image = facts.image
     if image is None or image.outcome == "drops" or not facts.reference:
         return None
@@ -177,12 +186,26 @@ def server_of(facts: StageFacts) -> Server | None:
         return None  # what another Dockerfile did to its configuration is not in these steps
     reference = ImageReference.parse(facts.reference)
     if f'"{reference.name}' not in text_of_servers():
-        return None
+        return packaged(facts)
     names = (reference.name, f"{reference.name}:{reference.tag or 'latest'}")
     for one in servers():
         if any(fnmatchcase(name, glob) for glob in one.images for name in names):
             return one if not one.tags or re.fullmatch(one.tags, reference.tag or "latest") else None
-    return None
+    return packaged(facts)
+
+
+def packaged(facts: StageFacts) -> Server | None:
+    """Return the kind of server that a build step installs from a distribution and that the image itself starts."""
+    from hardener.processes import started  # noqa: PLC0415  it imports the shell's reader
+
+    if facts.image is None or facts.image.outcome != "plain":
+        return None
+    names = {shell.program(command.name) for command in started(facts) or ()}
+    if not any(f'"{name}"' in text_of_servers() for name in names if name):
+        return None
+    candidates = [one for one in servers() if one.packages and names.intersection(one.programs)]
+    installed = {name for _, command in facts.run_commands for name in package_names(command)} if candidates else set()
+    return next((one for one in candidates if installed.intersection(one.packages)), None)
 
 
 def variant_of(facts: StageFacts, settings: Settings) -> str | None:
