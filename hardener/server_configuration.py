@@ -16,14 +16,14 @@ from hardener.paths import absolute, below
 from hardener.server_files import Files, ImageFile, Scope, image_files
 from hardener.server_mounts import overlays
 from hardener.server_reading import Change, Listen, Reading, Unknown
-from hardener.server_start import runs_hooks, runs_server, start_commands
+from hardener.server_start import option_words, runs_hooks, runs_server, start_commands
 from hardener.servers import Server, Shipped, is_server_program, server_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hardener.project import Project
-    from hardener.shell_command import Argument
+    from hardener.shell import Command
     from hardener.stages import StageFacts
 
 # Commands that give an account other ids.
@@ -126,7 +126,7 @@ def configuration(project: Project, facts: StageFacts) -> Configuration | Unknow
     server = server_of(facts)
     if server is None or not runs_server(project, facts):
         return None
-    if server.main not in ("", *server.unread, *(one.path for one in server.shipped)):
+    if server.main not in ("", *(server.unread or ()), *(one.path for one in server.shipped)):
         return Unknown(1, "its main file is not known")
     stage = project.dockerfile.stages[facts.chain[0]]
     bake = next(
@@ -169,11 +169,13 @@ def follow_all(project: Project, facts: StageFacts, server: Server) -> Configura
     files = image_files(
         project,
         facts,
-        Scope(folders, shipped, server.programs, server.workdir, server.sensitive, stated, server.unread),
+        Scope(folders, shipped, server.programs, server.workdir, server.sensitive, stated, server.unread or {}),
     )
     before = frozenset(files)
     rendered = (*render(facts, server, files), *rendered_at_start(project, facts, server, files))
     main = main_file(project, facts, server, line)
+    if main == server.main:
+        main = next((one for one in server.alternatives if one in files), main)
     replaced = tuple(one for one in rendered if one in before)
     home = posixpath.dirname(main if server.includes_from_main else server.main)
     found = Configuration(server, rendered=rendered, replaced=replaced, files=files, home=home)
@@ -256,24 +258,33 @@ def rendered_at_start(project: Project, facts: StageFacts, server: Server, files
 
 def main_file(project: Project, facts: StageFacts, server: Server, line: int) -> str:
     """Return the path of the file that the server reads first; raises `Unknown` for options that are not known."""
-    main = server.main
+    main = chosen(option_words(facts), server, line) or server.main
     for command, _ in start_commands(project, facts):
         texts = [one.text or "" for one in command.arguments]
         behind = next((i for i, text in enumerate(texts) if is_server_program(facts, text)), None)
         if is_server_program(facts, command.name):
-            main = chosen(command.arguments, server, line) or main
+            main = chosen(texts_of(command), server, line) or main
         elif behind is not None:  # `./wait-for-it.sh db:5432 -- nginx -g "daemon off;"`
-            main = chosen(command.arguments[behind + 1 :], server, line) or main
+            main = chosen(texts_of(command)[behind + 1 :], server, line) or main
     return main
 
 
-def chosen(arguments: tuple[Argument, ...], server: Server, line: int) -> str | None:
+def texts_of(command: Command) -> tuple[str | None, ...]:
+    """Return the texts of a command's arguments, ``None`` for one that is only known at run time."""
+    return tuple(one.text for one in command.arguments)
+
+
+def chosen(arguments: tuple[str | None, ...], server: Server, line: int) -> str | None:
     """Return the main file that the options of one start name, ``None`` without one; raises `Unknown`."""
-    words = [one.text for one in arguments]
+    words = [*arguments]
     found: str | None = None
     position = 0
     while position < len(words):
         word, following = words[position], words[position + 1] if position + 1 < len(words) else None
+        option, equals, value = (word or "").partition("=")
+        if equals and option in server.options:
+            word, words[position : position + 1] = option, [option, value]
+            following = value
         if word in server.options and following is not None and following.startswith("/"):
             found = following
             position += 2
@@ -286,7 +297,7 @@ def chosen(arguments: tuple[Argument, ...], server: Server, line: int) -> str | 
             position += 2
         elif word is None or word in server.options or server.reader == "nginx":
             if word not in ("-t", "-q", "-s", "-v", "-V", "reload", "-T", "reopen", "stop", "quit"):
-                raise Unknown(line, f"its option {word or arguments[position].raw} is not known here")
+                raise Unknown(line, f"its option {word or 'in a variable'} is not known here")
             position += 1
         else:
             position += 1

@@ -63,7 +63,8 @@ class Scope(NamedTuple):
     """Where to look: the folders, the base image's own files in them, and its WORKDIR.
 
     ``harmless`` are programs that only read there; a ``sed`` that speaks of nothing ``sensitive`` changes nothing;
-    ``texts`` is what matters in the base image's own files; ``unread`` are files that a package brings.
+    ``texts`` is what matters in the base image's own files; ``unread`` are files that may be there, and what to say
+    of them.
     """
 
     folders: tuple[str, ...]
@@ -72,7 +73,7 @@ class Scope(NamedTuple):
     workdir: str = ""
     sensitive: str = ""
     texts: Mapping[str, str] = MappingProxyType({})
-    unread: tuple[str, ...] = ()
+    unread: Mapping[str, str] = MappingProxyType({})
 
     def rebased(self, path: str, written: str, step: Step) -> str:
         """Return a path that was resolved from ``/`` as one in the base image's own WORKDIR, where that counts."""
@@ -89,7 +90,7 @@ def image_files(project: Project, facts: StageFacts, scope: Scope) -> Files:
     """
     first = facts.stage.instructions[0].line
     files = {path: ImageFile(first) for path in scope.shipped}
-    files |= {path: ImageFile(first, unknown="is the one of the distribution's package") for path in scope.unread}
+    files |= {path: ImageFile(first, unknown=reason) for path, reason in scope.unread.items()}
     for step in facts.steps:
         keyword = step.instruction.keyword
         if keyword in ("COPY", "ADD"):

@@ -12,6 +12,7 @@ from hardener import (
     lighttpd_configuration,
     nginx_configuration,
     tomcat_configuration,
+    traefik_configuration,
 )
 
 if TYPE_CHECKING:
@@ -28,4 +29,5 @@ READERS: dict[str, Callable[[bytes], Reading]] = {
     "caddy": caddy_configuration.read,
     "haproxy": haproxy_configuration.read,
     "lighttpd": lighttpd_configuration.read,
+    "traefik": traefik_configuration.read,
 }

@@ -110,12 +110,21 @@ def runs_server(project: Project, facts: StageFacts) -> bool:
     """Whether what a stage starts is the own server of its base image."""
     if server_of(facts) is None:
         return False
-    if facts.entrypoint is None and facts.command is None:
+    if (facts.entrypoint is None and facts.command is None) or option_words(facts):
         return True
     words = [word.text for step in (facts.entrypoint, facts.command) if step for word in step.instruction.json or ()]
     if any(is_server_program(facts, word) for word in words):
         return True  # also behind a script that ends in `exec "$@"`
     return any(is_server_program(facts, one.name) for one, _ in start_commands(project, facts))
+
+
+def option_words(facts: StageFacts) -> tuple[str, ...]:
+    """Return the words of a CMD of options alone, which the image's entrypoint hands to the server."""
+    server = server_of(facts)
+    words = facts.command.instruction.json if facts.command is not None and facts.entrypoint is None else None
+    if server is None or not server.takes_options or not words or not words[0].text.startswith("-"):
+        return ()
+    return tuple(word.text for word in words)
 
 
 def runs_something_else(project: Project, facts: StageFacts) -> bool:

@@ -87,6 +87,8 @@ class Server:
     """Where its configuration lies."""
     main: str = ""
     """The file that is read first."""
+    alternatives: tuple[str, ...] = ()
+    """Where that file may be too, in the order in which the server looks; ``main`` is one of them."""
     options: tuple[str, ...] = ()
     """Options of the program that change which file that is: such a start is not understood."""
     own: tuple[str, ...] = ()
@@ -142,8 +144,10 @@ class Server:
     variant_tags: str = ""
     """Regular expression of the tags that such an image has too."""
     shipped: tuple[Shipped, ...] = ()
-    unread: tuple[str, ...] = ()
-    """Configuration files that are there too, and of which nothing is known: each distribution has its own."""
+    unread: Mapping[str, str] | None = None
+    """Configuration files of which nothing is known where the project brings none of its own: why, as a clause."""
+    takes_options: bool = False
+    """Whether the image's entrypoint puts the program before a CMD that begins with an option."""
     includes_from_main: bool = False
     """Whether relative includes are taken from the folder of the file that is read first."""
 
