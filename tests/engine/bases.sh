@@ -31,6 +31,7 @@ targets=(
   "golang-alpine golang:1.22-alpine"
   "caddy caddy:2"
   "haproxy haproxy:2.9"
+  "traefik traefik:v3.0"
 )
 
 certificates=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
