@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from hardener import compose, context, shell
-from hardener.edit import Span
 from hardener.lazy_pattern import lazy_pattern
 from hardener.paths import below
 from hardener.server_reading import Unknown
@@ -28,11 +27,14 @@ SUBSTITUTION = lazy_pattern(
 PRINTED = lazy_pattern(r"-[neE]+")
 
 
-def keeps(command: Command, sensitive: str) -> bool:
+def keeps(command: Command, sensitive: str, *, plain: bool) -> bool:
     """Whether a ``sed`` speaks of nothing that decides ports, paths or users; ``sensitive`` is what does.
 
-    Its scripts are the words that name no file; one that is known only at run time may say anything.
+    Its scripts are the words that name no file; one that is known only at run time may say anything.  ``plain`` asks
+    for substitutions of plain text alone, since a pattern may mean more than it names.
     """
+    if plain and substitutions(command) is None:
+        return False
     if shell.program(command.name) != "sed" or not sensitive:
         return False
     scripts = [one.text for one in command.arguments if not one.raw.startswith(("/", "conf/", "./conf/"))]
@@ -109,24 +111,6 @@ def printed(command: Command) -> tuple[str, bytes] | None:
     if shell.program(command.name) == "printf" and (len(words) != 1 or "%" in text):
         return None
     return operator, (ESCAPE.sub(lambda match: ESCAPES[match[0]], text) + "\n").encode("utf-8", "surrogateescape")
-
-
-def verbatim(data: bytes, command: Command) -> Span | None:
-    """Return the bytes of the Dockerfile that an ``echo`` writes into a file as they stand there, all but its line end.
-
-    ``None`` for anything else: more than one word, an escape, something appended.
-    """
-    if shell.program(command.name) != "echo" or len(command.arguments) != 1:
-        return None
-    word = command.arguments[0]
-    raw = data[word.span.start : word.span.stop]
-    quote = raw[:1]
-    if word.text is None or quote not in (b"'", b'"') or [operator for operator, _ in command.redirects] != [">"]:
-        return None
-    span = Span(word.span.start + 1, word.span.stop - 1)
-    text = data[span.start : span.stop]
-    is_plain = text == word.text.encode("utf-8", "surrogateescape") and b"\\" not in text and b"\n" not in text
-    return span if is_plain and raw[-1:] == quote else None
 
 
 @lru_cache(maxsize=64)

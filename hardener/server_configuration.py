@@ -169,7 +169,16 @@ def follow_all(project: Project, facts: StageFacts, server: Server) -> Configura
     files = image_files(
         project,
         facts,
-        Scope(folders, shipped, server.programs, server.workdir, server.sensitive, stated, server.unread or {}),
+        Scope(
+            folders,
+            shipped,
+            server.programs,
+            server.workdir,
+            server.sensitive,
+            stated,
+            server.unread or {},
+            server.plain_edits,
+        ),
     )
     before = frozenset(files)
     rendered = (*render(facts, server, files), *rendered_at_start(project, facts, server, files))
@@ -340,6 +349,8 @@ def follow_one(image: Image, found: Configuration, path: str, line: int, depth: 
         raise Unknown(file.line, f"{path} {file.unknown}")
     if file.added:
         found = follow_added(image, found, path, file, depth)
+    for one in file.appended:
+        found = follow_text(image, found, path, one, depth)
     if file.path is None and file.data is not None:
         return found
     if file.data is None:
@@ -349,6 +360,13 @@ def follow_one(image: Image, found: Configuration, path: str, line: int, depth: 
         if own in found.shipped:
             return found
         return follow(image, found._replace(shipped=(*found.shipped, own)), own.includes, line, depth + 1)
+    return follow_text(image, found, path, file, depth)
+
+
+def follow_text(image: Image, found: Configuration, path: str, file: ImageFile, depth: int) -> Configuration:
+    """Return ``found`` with a text that stands in a file of the project; raises `Unknown`."""
+    server = found.server
+    assert file.data is not None
     data = file.data
     if path in found.rendered:
         data = VARIABLE_LISTEN.sub(lambda match: with_high_port(image, match), data)
@@ -357,11 +375,23 @@ def follow_one(image: Image, found: Configuration, path: str, line: int, depth: 
     except Unknown as error:
         number = error.line + (image.project.dockerfile.line_of(file.offset) - 1 if file.offset else 0)
         raise Unknown(file.line, f"{file.path}:{number}: {error.reason}") from error
+    if file.inline and server.reader == "nginx":
+        reading = in_one_line(reading)
     changes = [one for listen in (*reading.listens, *reading.hosts) for one in listen.changes]
-    if file.inline and any(b"\n" in one.text or b"'" in one.text for one in (*changes, *reading.changes)):
+    if file.inline and any(re.search(rb"[\n'\"$`\\]", one.text) for one in (*changes, *reading.changes)):
         raise Unknown(file.line, f"{path} is written by a RUN, where it cannot be changed")
     found = found._replace(read=(*found.read, Read(path, file, reading)))
     return follow(image, found, reading.includes, file.line, depth + 1)
+
+
+def in_one_line(reading: Reading) -> Reading:
+    """Return what a file of nginx says with changes that put in no line ends, which mean nothing there."""
+
+    def blank(changes: tuple[Change, ...]) -> tuple[Change, ...]:
+        return tuple(one._replace(text=re.sub(rb"\n\s*", b" ", one.text)) for one in changes)
+
+    listens = tuple(one._replace(changes=blank(one.changes)) for one in reading.listens)
+    return reading._replace(listens=listens, changes=blank(reading.changes))
 
 
 def reading_of(server: Server, data: bytes) -> Reading:

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from hardener import context, server_changes, shell
+from hardener import context, server_changes, shell, written_files
 from hardener.command_paths import WRITING, resolved
 from hardener.context import copy_arguments, destination, flag, is_remote
 from hardener.lazy_pattern import lazy_pattern
@@ -53,7 +53,9 @@ class ImageFile(NamedTuple):
     added: bytes = b""
     """What RUN steps append to it."""
     inline: bool = False
-    """Whether it stands in one line of a RUN, where no line end may come in."""
+    """Whether it stands in one word of a RUN, where no line end, quote or dollar sign may come in."""
+    appended: tuple[ImageFile, ...] = ()
+    """What RUN steps append to it in so many words, each with its place in the Dockerfile."""
 
 
 Files = dict[str, ImageFile]
@@ -74,6 +76,7 @@ class Scope(NamedTuple):
     sensitive: str = ""
     texts: Mapping[str, str] = MappingProxyType({})
     unread: Mapping[str, str] = MappingProxyType({})
+    plain_edits: bool = False
 
     def rebased(self, path: str, written: str, step: Step) -> str:
         """Return a path that was resolved from ``/`` as one in the base image's own WORKDIR, where that counts."""
@@ -245,7 +248,7 @@ def run(project: Project, facts: StageFacts, step: Step, scope: Scope, files: Fi
             raise Unknown(line, "a RUN that cannot be read changes the configuration")
         return
     for command in commands:
-        if server_changes.keeps(command, scope.sensitive):
+        if server_changes.keeps(command, scope.sensitive, plain=scope.plain_edits):
             continue
         paths = list(touched(command, scope, step))
         if not paths or (command.name and shell.program(command.name) in scope.harmless and not writes(command)):
@@ -257,20 +260,28 @@ def run(project: Project, facts: StageFacts, step: Step, scope: Scope, files: Fi
                     del files[one]
         elif name in ("mv", "cp", "ln") and moved(project, facts, command, (scope, files), line):
             continue
-        elif len(paths) == 1 and (span := server_changes.verbatim(project.dockerfile.data, command)) is not None:
-            data = project.dockerfile.data[span.start : span.stop]
-            files[paths[0]] = ImageFile(line, project.dockerfile_path, span.start, data, inline=True)
+        elif len(paths) == 1 and (piece := written_files.piece(step, command)) is not None:
+            written = ImageFile(line, project.dockerfile_path, piece.start, piece.text, inline=piece.is_word)
+            append(files, scope, paths[0], written, anew=piece.operator == ">")
         elif scope.sensitive and name == "sed" and (changes := server_changes.substitutions(command)) is not None:
             substitute(files, scope, paths, line, changes)
         elif scope.sensitive and len(paths) == 1 and (text_added := server_changes.printed(command)) is not None:
-            if scope.unread and paths[0] not in files and text_added[0] == ">>":
-                files[paths[0]] = ImageFile(line, unknown="may be one of the distribution's package")
-            print_into(files, paths[0], line, text_added)
+            print_into(files, scope, paths[0], line, text_added)
         elif not foreground(command) and not (name in HARMLESS and not writes(command)):
             for path in paths:
                 names = matching(files, path) or [path]
                 for one in names:
                     files[one] = ImageFile(line, unknown=f"is changed by line {line}")
+
+
+def append(files: Files, scope: Scope, path: str, written: ImageFile, *, anew: bool) -> None:
+    """Put a text that a RUN writes into ``files``: as a file of its own, or at the end of one that is there."""
+    if path not in files and not anew and scope.unread:
+        files[path] = ImageFile(written.line, unknown="may be one of the distribution's package")
+    if anew or path not in files:
+        files[path] = written
+    else:
+        files[path] = files[path]._replace(appended=(*files[path].appended, written))
 
 
 def substitute(
@@ -286,12 +297,15 @@ def substitute(
             if file is None or file.unknown or file.path is not None or not text:
                 files[one] = ImageFile(line, unknown=f"is changed by line {line}")
             else:
-                files[one] = ImageFile(line, data=b"", added=server_changes.substituted(text + file.added, changes))
+                text += file.added + b"".join(one.data + b"\n" for one in file.appended if one.data is not None)
+                files[one] = ImageFile(line, data=b"", added=server_changes.substituted(text, changes))
 
 
-def print_into(files: Files, path: str, line: int, text_added: tuple[str, bytes]) -> None:
+def print_into(files: Files, scope: Scope, path: str, line: int, text_added: tuple[str, bytes]) -> None:
     """Do to ``files`` what an ``echo`` into one of them does."""
     operator, text = text_added
+    if path not in files and operator == ">>" and scope.unread:
+        files[path] = ImageFile(line, unknown="may be one of the distribution's package")
     file = files.get(path)
     if operator == ">" or file is None:
         files[path] = ImageFile(line, data=b"", added=text)

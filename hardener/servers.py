@@ -119,6 +119,8 @@ class Server:
     sensitive: str = ""
     """Regular expression of what a ``sed`` over its configuration must not speak of to leave ports, paths and users
     alone."""
+    plain_edits: bool = False
+    """Whether that goes for substitutions of plain text alone."""
     refused: Mapping[str, str] | None = None
     """Build commands after which it needs root, with the reason, by regular expression."""
     fixed: tuple[str, ...] = ()

@@ -19,7 +19,8 @@ from hardener.settings_tables import Entry, entries
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Settings that need nothing of root's and open nothing, as dotted paths in lower case; `*` is one part, `**` any rest or none.
+# Settings that need nothing of root's and open nothing, as dotted paths in lower case; `*` is one part, `**` any rest
+# or none.
 HARMLESS = (
     "global.**", "log.**", "accesslog.**", "core.**", "hostresolver.**", "serverstransport.**",
     "tcpserverstransport.**", "entrypoints.*.address", "entrypoints.*.asdefault", "entrypoints.*.reuseport",
