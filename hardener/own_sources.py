@@ -13,6 +13,7 @@ from hardener.port_facts import listed
 from hardener.program_sources import builds_with
 from hardener.server_arguments import knowledge
 from hardener.source_reading import place
+from hardener.start_scripts import followed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +91,8 @@ def sources(project: Project, facts: StageFacts) -> tuple[tuple[PurePosixPath, b
 
 def applications(project: Project, facts: StageFacts) -> Iterator[tuple[PurePosixPath, PurePosixPath]]:
     """Yield the module of each application that a server is given, and the folder of its imports."""
-    for command in processes.started(facts) or ():
+    first = processes.started(facts) or ()
+    for command in (*first, *(inner for one in first for inner in followed(project, facts, one))):
         for argument in command.arguments:
             match = APPLICATION.fullmatch(argument.text or "")
             if match is None:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from hardener import context, node_program, own_addresses, processes, server_arguments, shell
+from hardener import context, node_program, own_addresses, processes, server_arguments, shell, supervisor
 from hardener.edit import Span
 from hardener.lazy_pattern import lazy_pattern
 from hardener.paths import absolute
@@ -70,6 +70,18 @@ def files_of(project: Project, facts: StageFacts, command: Command, depth: int) 
         yield StartFile(path, offset, code, commands)
         for inner in commands:
             yield from files_of(project, facts, inner, depth + 1)
+    yield from supervised(project, facts, command)
+
+
+def supervised(project: Project, facts: StageFacts, command: Command) -> Iterator[StartFile]:
+    """Yield the command lines of the programs that supervisord starts."""
+    path = supervisor.configuration_path(command) if shell.program(command.name) == "supervisord" else None
+    found = context.origin(project, facts, path) if path is not None else None
+    if found is None or found.path is None or found.data is None:
+        return
+    for one in supervisor.programs(found.data):
+        commands = supervisor.words_of(one.code, one.start, one.directory or facts.workdir)
+        yield StartFile(found.path, one.start, one.code, commands)
 
 
 def script(project: Project, facts: StageFacts, command: Command) -> Iterator[tuple[PurePosixPath, int, bytes]]:

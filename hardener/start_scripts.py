@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from hardener import context, privileges, server_start, servers, shell
+from hardener import context, privileges, server_start, servers, shell, supervisor
 from hardener.directories import may_be_given
 from hardener.handed_commands import SOURCES, handed_commands, source_argument
 from hardener.outcome import Reason
@@ -75,7 +75,12 @@ def command_obstacles(project: Project, facts: StageFacts, command: Command, spo
     known = program(command)
     if known is not None and servers.is_server_program(facts, command.name):
         return  # `prepare_server` gives it what it needs, or its configuration speaks against it
-    if known is not None:
+    if known is not None and base == "supervisord":
+        problem = supervisor.problem(project, facts, command)
+        if problem is not None:
+            yield spot.obstacle(f"it starts {base}: {known['reason']}: {problem}", known["way_out"])
+            return
+    elif known is not None:
         yield spot.obstacle(f"it starts {base}: {known['reason']}", known["way_out"])
         return
     server = servers.server_of(facts)
@@ -152,7 +157,9 @@ def in_path(project: Project, facts: StageFacts, path: str) -> str:
 
 
 def source_path(command: Command) -> str | None:
-    """Return the absolute path of the source file that an interpreter such as ``python`` runs."""
+    """Return the absolute path of the file that an interpreter such as ``python`` runs, or supervisord reads."""
+    if shell.program(command.name) == "supervisord":
+        return supervisor.configuration_path(command)
     name = source_argument(command)
     return None if name is None or "$" in name else absolute(name, command.directory or "/")
 
@@ -183,8 +190,11 @@ def script_obstacles(project: Project, facts: StageFacts, path: str, spot: Spot)
 def script_commands(facts: StageFacts, path: str, data: bytes) -> tuple[Command, ...] | None:
     """Return the commands of the script at an image path, ``None`` for shell that does not parse.
 
-    Of a script in another language they are those that it hands to the system in so many words.
+    Of a script in another language they are those that it hands to the system in so many words, of a configuration of
+    supervisord its programs.
     """
+    if supervisor.is_configuration(data):
+        return supervisor.commands(data, facts.workdir)
     variables = {key: value for key, value in facts.variables.items() if value is not None}
     if path.endswith(SOURCES) or not is_shell_script(data):
         found = handed_commands(data, path, facts.workdir, variables)
