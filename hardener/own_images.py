@@ -51,11 +51,13 @@ def named(root: Path, name: str, seen_from: PurePosixPath) -> frozenset[PurePosi
     """Return the Dockerfiles whose image is called ``name`` (no tag), as far as names tell; none for foreign images.
 
     ``x-web`` and ``owner/x-web`` are ``web/Dockerfile`` or ``Dockerfile.web``; of several, those closest to the
-    file that says so, ``seen_from``.  A namespace has to be one of the repository's own.
+    file that says so, ``seen_from``.  A namespace has to be one of the repository's own, or a variable.
     """
     name = with_defaults(name)
     if "$" in name:
-        return frozenset(dockerfile for stated, dockerfile in stated_images(root) if with_defaults(stated) == name)
+        last = name.rpartition("/")[2]
+        # `${DOCKER_USER}/shop-web`: whoever is meant, it is the repository's own where that has such a folder
+        return built_as(root, name) or (named(root, last, seen_from) if "$" not in last else frozenset())
     if not name or image.lookup(name) is not None:
         return frozenset()
     stated = built_as(root, name)
