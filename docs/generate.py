@@ -16,6 +16,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import port_matrix
+
 from hardener.decision import LATER_QUESTIONS
 from hardener.fixers import FIXERS
 from hardener.processes import knowledge
@@ -50,10 +54,10 @@ AREAS = (
         ),
     ),
     ("Base images", "image image_overlay bases local_bases inherited inspection"),
-    ("What a container starts", "processes start_scripts script_modes handed_commands package_scripts provenance"),
+    ("What a container starts", "processes start_scripts script_modes handed_commands package_scripts supervisor provenance"),
     ("What it writes", "*_directories stacks written_* relative_writes unpacked hazards migration user_steps"),
     ("Tools below /root", "root_tools root_home root_links root_mentions root_moves"),
-    ("Servers of official images", "server* *_syntax *_configuration"),
+    ("Servers: of official images, and of a distribution", "server* *_syntax *_configuration settings_tables"),
     (
         "Ports: who decides one",
         "listening literal_* program_sources source_* shared_sources copied_sources start_files",
@@ -168,16 +172,17 @@ def left_alone() -> str:
 
 
 PARTS = re.compile(
-    r"<!-- (?P<kind>harden|fixers)(?P<of>[^>]*): begin -->\n.*?<!-- (?P=kind)(?P=of): end -->", re.DOTALL
+    r"<!-- (?P<kind>harden|fixers|matrix)(?P<of>[^>]*): begin -->\n.*?<!-- (?P=kind)(?P=of): end -->", re.DOTALL
 )
 
 
 def generated(page: str) -> str:
-    """Return a page with its generated parts written anew: `harden CASE` and `fixers`, each from begin to end."""
+    """Return a page with its generated parts written anew: `harden CASE`, `fixers`, `matrix`, from begin to end."""
 
     def written(match: re.Match[str]) -> str:
         name = f"{match['kind']}{match['of']}"
-        text = fixer_table() if match["kind"] == "fixers" else shown(match["of"].strip())
+        tables = {"fixers": fixer_table, "matrix": port_matrix.table}
+        text = tables[match["kind"]]() if match["kind"] in tables else shown(match["of"].strip())
         return f"<!-- {name}: begin -->\n{text}\n<!-- {name}: end -->"
 
     return PARTS.sub(written, page)

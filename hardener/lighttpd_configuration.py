@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from hardener.edit import Span
+from hardener.lazy_pattern import lazy_pattern
 from hardener.lighttpd_syntax import Condition, Parsed, Statement, Value, parse
 from hardener.paths import below
 from hardener.server_reading import NEW_PORT, Change, Listen, Reading, Unknown
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Of these keys nothing depends on root or on a port.
-HARMLESS = re.compile(
+HARMLESS = lazy_pattern(
     r"server\.(?:document-root|modules|username|groupname|tag|bind|use-ipv6|set-v6only|error-handler(?:-404)?|error-intercept"
     r"|errorfile-prefix|follow-symlink|indexfiles|dir-listing|max-[\w-]+|stat-cache-engine|range-requests"
     r"|event-handler|network-backend|http-parseopts|feature-flags|force-lowercase-filenames|stream-\w+-body|kbytes-per-second"
@@ -37,20 +38,20 @@ MODULES = frozenset(
      "mod_status")
 )  # fmt: skip
 LOGS = ("server.errorlog", "server.breakagelog", "accesslog.filename")
-STREAM = re.compile(r"/dev/(?:stdout|stderr|null|fd/[12])|/proc/self/fd/[12]")
+STREAM = lazy_pattern(r"/dev/(?:stdout|stderr|null|fd/[12])|/proc/self/fd/[12]")
 FOLDERS = ("server.upload-dirs", "compress.cache-dir", "deflate.cache-dir")
-SECRETS = re.compile(
+SECRETS = lazy_pattern(
     r"ssl\.(?:pemfile|privkey|ca-file|ca-crl-file|dh-file|verifyclient\.ca-[\w-]+)|auth\.backend\.\w+\.\w+file"
 )
-ADDRESS = re.compile(r"(?:[\w.*-]*|\[[0-9a-fA-F:.]*\]):(?P<port>\d+)")
-BIND = re.compile(r"[\d.*]*|localhost|\[?[0-9a-fA-F:]*\]?")
+ADDRESS = lazy_pattern(r"(?:[\w.*-]*|\[[0-9a-fA-F:.]*\]):(?P<port>\d+)")
+BIND = lazy_pattern(r"[\d.*]*|localhost|\[?[0-9a-fA-F:]*\]?")
 # What Debian's package makes of /etc/mime.types, and the same port once more for IPv6.
 MIME = ("/usr/share/lighttpd/create-mime.conf.pl", "/usr/share/lighttpd/create-mime.assign.pl")
 IPV6 = "/usr/share/lighttpd/use-ipv6.pl "
 # Alpine's list of types.
 KNOWN = frozenset(("mime-types.conf", "/etc/lighttpd/mime-types.conf"))
 # In a redirect: the port of the socket that a request came in on.
-SHOWS_ITS_PORT = re.compile(r"url\.(?:port|authority)|SERVER_PORT")
+SHOWS_ITS_PORT = lazy_pattern(r"url\.(?:port|authority)|SERVER_PORT")
 PID = "/tmp/lighttpd.pid"  # noqa: S108  a path of the image
 WRITABLE = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108  paths of the image
 

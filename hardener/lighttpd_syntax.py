@@ -9,12 +9,13 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from hardener.edit import Span
+from hardener.lazy_pattern import lazy_pattern
 from hardener.server_reading import Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TOKEN = re.compile(
+TOKEN = lazy_pattern(
     rb"(?P<space>[ \t\r]+|#[^\n]*)|(?P<line>\n)|(?P<string>\"(?:\\.|[^\"\\])*\")|(?P<number>\d+(?![\w.]))"
     rb"|(?P<field>\$\w+\s*\[\s*\"[^\"]*\"\s*\])|(?P<mark>=>|==|=~|!=|!~|=\^|=\$|\+=|:=|[=(),+{}])"
     rb"|(?P<name>[A-Za-z_][\w.-]*)"

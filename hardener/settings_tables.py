@@ -9,6 +9,7 @@ import tomli
 
 from hardener.compose import OPENERS
 from hardener.edit import Span
+from hardener.lazy_pattern import lazy_pattern
 from hardener.server_reading import Unknown
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ DEEPEST = 30
 MOST = 5000
 # A header or a key of TOML whose parts are plain or quoted: `[entryPoints."web".http]`, `address = ":80"`.
 KEY = r"[\w-]+|\"[^\"\n]*\"|'[^'\n]*'"
-HEADER = re.compile(rf"^[ \t]*\[[ \t]*((?:{KEY})(?:[ \t]*\.[ \t]*(?:{KEY}))*)[ \t]*\][ \t]*(?:#.*)?$")
-PAIR = re.compile(rf"^[ \t]*((?:{KEY})(?:[ \t]*\.[ \t]*(?:{KEY}))*)[ \t]*=[ \t]*(?P<value>\"[^\"\\\n]*\"|'[^'\n]*')")
+HEADER = lazy_pattern(rf"^[ \t]*\[[ \t]*((?:{KEY})(?:[ \t]*\.[ \t]*(?:{KEY}))*)[ \t]*\][ \t]*(?:#.*)?$")
+PAIR = lazy_pattern(rf"^[ \t]*((?:{KEY})(?:[ \t]*\.[ \t]*(?:{KEY}))*)[ \t]*=[ \t]*(?P<value>\"[^\"\\\n]*\"|'[^'\n]*')")
 
 
 class Entry(NamedTuple):

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from hardener import context, shell
+from hardener.lazy_pattern import lazy_pattern
 from hardener.paths import absolute, below
 
 if TYPE_CHECKING:
@@ -22,18 +23,18 @@ if TYPE_CHECKING:
     from hardener.shell import Command
     from hardener.stages import StageFacts
 
-SECTION = re.compile(rb"^\[[ \t]*([^\]\r\n]+?)[ \t]*\]")
-OPTION = re.compile(rb"^([\w.-]+)[ \t]*[=:][ \t]*([^\r\n]*)")
-COMMENT = re.compile(rb"[ \t][;#].*$")
+SECTION = lazy_pattern(rb"^\[[ \t]*([^\]\r\n]+?)[ \t]*\]")
+OPTION = lazy_pattern(rb"^([\w.-]+)[ \t]*[=:][ \t]*([^\r\n]*)")
+COMMENT = lazy_pattern(rb"[ \t][;#].*$")
 # Sections that neither start nor write anything.
 HARMLESS = frozenset(("supervisorctl", "rpcinterface:supervisor"))
-PROGRAM = re.compile(r"(?:program|eventlistener):.+")
+PROGRAM = lazy_pattern(r"(?:program|eventlistener):.+")
 # Where anybody can write.
 WRITABLE = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108  paths of the image
-OUTPUT = re.compile(r"/dev/(?:stdout|stderr|null|fd/[12])|/proc/self/fd/[12]|(?i:none|auto|syslog)")
+OUTPUT = lazy_pattern(r"/dev/(?:stdout|stderr|null|fd/[12])|/proc/self/fd/[12]|(?i:none|auto|syslog)")
 # What a program's words must not have: supervisord knows no shell, and replaces `%(ENV_X)s` itself.
-NOT_PLAIN = re.compile(rb"[$`&|;<>\\]|%\(")
-LISTENS = re.compile(r"(?i)\w*(?:PORT|ADDR|BIND|LISTEN)\w*=\"?'?(?:[\w.]*:)?(?P<port>\d+)")
+NOT_PLAIN = lazy_pattern(rb"[$`&|;<>\\]|%\(")
+LISTENS = lazy_pattern(r"(?i)\w*(?:PORT|ADDR|BIND|LISTEN)\w*=\"?'?(?:[\w.]*:)?(?P<port>\d+)")
 
 
 class Option(NamedTuple):

@@ -13,6 +13,7 @@ import re
 from typing import TYPE_CHECKING
 
 from hardener.edit import Span
+from hardener.lazy_pattern import lazy_pattern
 from hardener.server_reading import NEW_PORT, Change, Listen, Reading, Unknown
 from hardener.settings_tables import Entry, entries
 
@@ -41,8 +42,8 @@ WHY_NOT = {
     "entrypoints.*.http3": "it tells its clients the port of its HTTP/3",
     "experimental": "it fetches plugins into its working directory",
 }
-ADDRESS = re.compile(r"(?:[\w.*-]*|\[[0-9a-fA-F:.]*\]):(?P<port>\d+)(?P<kind>/\w+)?")
-OWN = re.compile(r"https?://(?:localhost|127\.0\.0\.1|\[::1\])(?::(?P<port>\d+))?(?=[/?#]|$)")
+ADDRESS = lazy_pattern(r"(?:[\w.*-]*|\[[0-9a-fA-F:.]*\]):(?P<port>\d+)(?P<kind>/\w+)?")
+OWN = lazy_pattern(r"https?://(?:localhost|127\.0\.0\.1|\[::1\])(?::(?P<port>\d+))?(?=[/?#]|$)")
 INTERNAL = 8080  # of the entry point `traefik`, which the API, ping and metrics get where nobody defines it
 
 

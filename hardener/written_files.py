@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from hardener import shell
+from hardener.lazy_pattern import lazy_pattern
 
 if TYPE_CHECKING:
     from hardener.shell import Command
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
     from hardener.stages import Step
 
 # A line of the Dockerfile that goes on in the next one.
-CONTINUED = re.compile(rb"\\[ \t]*\r?\n")
+CONTINUED = lazy_pattern(rb"\\[ \t]*\r?\n")
 LINE_ENDS = {rb"\n": b" \n", rb"\t": b"  "}
 QUOTED = {rb"\"": b' "', rb"\$": b" $"}
-OPTION = re.compile(r"-[ne]+")
+OPTION = lazy_pattern(r"-[ne]+")
 
 
 class Piece(NamedTuple):
