@@ -54,7 +54,10 @@ AREAS = (
         ),
     ),
     ("Base images", "image image_overlay bases local_bases inherited inspection"),
-    ("What a container starts", "processes start_scripts script_modes handed_commands package_scripts supervisor provenance"),
+    (
+        "What a container starts",
+        "processes start_scripts script_modes handed_commands package_scripts supervisor provenance",
+    ),
     ("What it writes", "*_directories stacks written_* relative_writes unpacked hazards migration user_steps"),
     ("Tools below /root", "root_tools root_home root_links root_mentions root_moves"),
     ("Servers: of official images, and of a distribution", "server* *_syntax *_configuration settings_tables"),
