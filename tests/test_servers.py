@@ -165,7 +165,7 @@ def test_every_server_is_complete(server: servers.Server) -> None:
     assert server.source
     assert all(one.source for one in server.shipped)
     assert not server.reader or server.reader in READERS
-    assert not server.main or server.main in {one.path for one in server.shipped}
+    assert not server.main or server.main in {one.path for one in server.shipped} | set(server.unread or ())
     assert bool(server.user) == bool(server.ids)
     re.compile(server.tags + server.variant_tags)
     for name in server.images:
