@@ -26,6 +26,7 @@ Examples:
   harden . --diff | git apply       and apply it
   harden Dockerfile --in-place      write it
   harden . --check                  exit with 1 if anything would change, e.g. in CI
+  harden . --check --changed-since origin/main   ... on lines that this branch changes
   harden - < Dockerfile             from standard input to standard output
 
 \b
@@ -163,6 +164,12 @@ def command(name: str) -> click.Command:
     callback=choose_colour,
     help="Colours: on a terminal, also by NO_COLOR and FORCE_COLOR.  [default: auto]",
 )
+@click.option(
+    "--changed-since",
+    "since",
+    metavar="REVISION",
+    help="With --check: only what stands on lines that changed since the branch left REVISION.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 @click.option("-v", "--verbose", is_flag=True, help="Print the reason of every change.")
 @click.version_option(__version__, prog_name="harden")
@@ -171,6 +178,7 @@ def main(
     mode: str | None,
     form: str,
     target: Path | None,
+    since: str | None,
     *,
     verify: bool,
     quiet: bool,
@@ -200,13 +208,15 @@ def main(
     if target is not None and form == "text" and mode in ("write", "check"):
         raise click.UsageError("--output goes with something that is printed: --diff, --format, or neither")
     gc.set_threshold(COLLECT_AFTER, 50, 50)
+    if since and (mode != "check" or "-" in paths):
+        raise click.UsageError("--changed-since goes with --check and with files")
     from hardener import showing  # noqa: PLC0415
 
     with showing.destination(target) as out:
-        if form != "text":
+        if form != "text" or since:
             from hardener.reports.printing import print_report  # noqa: PLC0415
 
-            code = print_report(form, paths, overrides, mode, out)
+            code = print_report(form, paths, overrides, mode, out, since, quiet=quiet)
         else:
             code = showing.print_text(paths, overrides, mode, out, quiet=quiet, verbose=verbose)
     sys.exit(code)
