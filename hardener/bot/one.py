@@ -71,10 +71,13 @@ def prepared(text: str, folder: Path, options: Mapping[str, Any]) -> Iterator[Jo
     repository = forge.repository(path)
     if repository.is_archived:
         raise Skipped("it is archived")
+    # The forge's own address: GitLab answers one without `.git` with a redirect.  Who named one for SSH has a reason.
+    is_web = source.location.startswith(("http://", "https://"))
+    url = repository.clone_url if is_web else source.location
     with signed_in(repository.clone_url, *forge.credentials(repository)):
         git_dir = folder / "git"
         git_dir.mkdir()
-        found = fetched(source.location, git_dir, options["base_branch"] or "")
+        found = fetched(url, git_dir, options["base_branch"] or "")
         if found is None:
             raise Skipped("it has no commit yet")
         task = Task(source, skip_aside=not options["everywhere"], asks_first=True, overrides=options["overrides"])
@@ -82,8 +85,8 @@ def prepared(text: str, folder: Path, options: Mapping[str, Any]) -> Iterator[Jo
         plan = Plan(**{**made.__dict__, "commit": found.commit, "branch": found.branch})
         if plan.kind is Kind.FAILED and not plan.images:
             raise ForgeError(plan.reason)
-        job = job_of(forge, repository, source.location, git_dir, plan, options)
-        job.proof = proof_for(job, source.location, folder / "whole", options)
+        job = job_of(forge, repository, url, git_dir, plan, options)
+        job.proof = proof_for(job, url, folder / "whole", options)
         yield job
 
 
