@@ -248,3 +248,35 @@ def test_the_components_scripts_run(tmp_path: Path, forge: World) -> None:
     assert "opened" in done.stderr, done.stderr
     assert scene.is_right()
     assert scene.the_pull().draft
+
+
+def test_the_pre_commit_hooks_do_what_they_say(tmp_path: Path) -> None:
+    """Both hooks, by pre-commit itself: it clones this repository and installs it into an environment of its own."""
+    project = repository(tmp_path / "project", {"Dockerfile": ROOTED, "fine/Dockerfile": DONE, "app.py": "print(1)\n"})
+    environment = {**ALONE, **ENVIRONMENT, "PRE_COMMIT_HOME": str(tmp_path / "cache"), "PIP_NO_COMPILE": "1"}
+    environment |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "protocol.file.allow", "GIT_CONFIG_VALUE_0": "always"}
+    hooks = tmp_path / "hooks"  # as a user's machine gets them: what is committed, and nothing else
+    subprocess.run(["git", "clone", "-q", "--depth=1", f"file://{ROOT}", hooks], env=environment, check=True)
+    revision = git(hooks, "rev-parse", "HEAD")
+    configuration = {
+        "repos": [{"repo": str(hooks), "rev": revision, "hooks": [{"id": "harden-check"}, {"id": "harden"}]}]
+    }
+    (project / ".pre-commit-config.yaml").write_text(yaml.safe_dump(configuration), encoding="utf-8")
+    git(project, "add", "--all")
+
+    def run(hook: str) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-m", "pre_commit", "run", hook, "--all-files"]
+        return subprocess.run(words, cwd=project, env=environment, capture_output=True, text=True, check=False)
+
+    first = run("harden-check")
+    assert first.returncode == 1, first.stdout + first.stderr
+    assert "Dockerfile:1: switched" in first.stdout
+    assert "fine/Dockerfile:1: already" in first.stdout
+    assert git(project, "diff", "--stat") == ""
+    second = run("harden")
+    assert second.returncode == 1, "pre-commit fails where a hook changed a file"
+    assert "files were modified by this hook" in second.stdout
+    assert "USER 5000:5000" in (project / "Dockerfile").read_text()
+    git(project, "add", "--all")
+    assert run("harden").returncode == 0
+    assert run("harden-check").returncode == 0
