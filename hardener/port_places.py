@@ -23,13 +23,16 @@ from hardener.port_facts import Stuck
 from hardener.small_files import MAXIMUM_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from hardener.edit import Edit
     from hardener.port_facts import Uses
     from hardener.project import Project
     from hardener.settings import Settings
     from hardener.stages import StageFacts
+
+MOST = 20
+"""Places in one sentence."""
 
 
 def places(project: Project, facts: StageFacts, uses: Uses) -> list[str]:
@@ -65,7 +68,13 @@ def left(project: Project, facts: StageFacts, settings: Settings, reason: str) -
             there = (one for one in result.edits if one.start < one.stop)  # not what is put in
             found = [place_of(project, edit) for edit in there]
         if found:
-            yield f"port {port} stays with it: it is named in {', '.join(dict.fromkeys(found))}"
+            yield f"port {port} stays with it: it is named in {listed(found)}"
+
+
+def listed(places: Iterable[str]) -> str:
+    """Return places as a list to read, each once; a repository that names a port everywhere has more than one reads."""
+    found = list(dict.fromkeys(places))
+    return ", ".join(found[:MOST]) + (f" and {len(found) - MOST} more" if len(found) > MOST else "")
 
 
 def place_of(project: Project, edit: Edit) -> str:

@@ -40,7 +40,7 @@ def stuck(project: Project, facts: StageFacts, settings: Settings) -> Stuck | No
 
             found = port_places.places(project, facts, result.uses) if result.uses is not None else []
             known = f"{result.reason} {project.dockerfile_path}:{result.line}"
-            named = ", ".join(one for one in found if not re.search(rf"{re.escape(one)}(?!\d)", known))
+            named = port_places.listed(one for one in found if not re.search(rf"{re.escape(one)}(?!\d)", known))
             return result._replace(reason=f"{result.reason}; it is named in {named}" if named else result.reason)
     return None
 
