@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -559,3 +560,55 @@ def test_a_host_that_does_not_tell_what_it_is_needs_a_word(github) -> None:
     result = CliRunner().invoke(main, ["pr", "https://git.example.com/acme/shop"])
     assert result.exit_code == 2
     assert "--forge" in result.stderr
+
+
+@pytest.fixture
+def gpg(tmp_path_factory, monkeypatch):
+    """A key of our own; yields its fingerprint."""
+    if shutil.which("gpg") is None:
+        pytest.skip("gpg is not installed")
+    home = tmp_path_factory.mktemp("gpg")  # its socket wants a short path
+    home.chmod(0o700)
+    monkeypatch.setenv("GNUPGHOME", str(home))
+    words = ["gpg", "--batch", "--pinentry-mode", "loopback", "--passphrase", ""]
+    subprocess.run(
+        [*words, "--quick-gen-key", "Bot <bot@example.com>", "ed25519", "sign"], check=True, capture_output=True
+    )
+    listed = subprocess.run([*words, "--list-keys", "--with-colons"], check=True, capture_output=True, text=True).stdout
+    yield re.search(r"^fpr:+(\w+):", listed, re.MULTILINE)[1]
+    subprocess.run(["gpgconf", "--kill", "gpg-agent"], check=False)
+
+
+def configured(tmp_path, monkeypatch, **settings: str) -> None:
+    """Let git know what a user configured for all repositories."""
+    file = tmp_path / "gitconfig"
+    for name, value in settings.items():
+        subprocess.run(["git", "config", "--file", file, name.replace("_", "."), value], check=True)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(file))
+
+
+def test_commits_are_signed_where_git_is_configured_to_sign(github, gpg, tmp_path, monkeypatch) -> None:
+    configured(tmp_path, monkeypatch, commit_gpgSign="true", user_signingKey=gpg)
+    github.run()
+    assert github.is_right()
+    verified = github.repo.git("log", "-1", "--format=%G? %GF", BRANCH, GNUPGHOME=os.environ["GNUPGHOME"])
+    assert verified == f"G {gpg}"
+    github.writes()
+    assert "current" in github.run()  # a signed commit is known again as the bot's own
+    assert github.writes() == []
+
+
+def test_commits_are_signed_with_an_ssh_key_where_git_is_configured_so(github, tmp_path, monkeypatch) -> None:
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    configured(tmp_path, monkeypatch, commit_gpgSign="true", gpg_format="ssh", user_signingKey=f"{key}.pub")
+    github.run()
+    assert github.is_right()
+    assert "-----BEGIN SSH SIGNATURE-----" in github.repo.git("cat-file", "commit", BRANCH)
+    assert "current" in github.run()
+
+
+def test_a_key_that_is_not_there_is_one_line_and_nothing_is_pushed(github, gpg, tmp_path, monkeypatch) -> None:
+    configured(tmp_path, monkeypatch, commit_gpgSign="true", user_signingKey="0" * 40)
+    assert len(github.run(status=2).splitlines()) == 1
+    assert not github.head()
