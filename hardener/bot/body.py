@@ -14,7 +14,8 @@ from hardener.bot import marker
 from hardener.bot.decision import HOLD
 from hardener.bot.markdown import block, code, counted, folded, linked, plain, table
 from hardener.bot.messages import images, of
-from hardener.bot.proof import passed, section
+from hardener.bot.proof import headline, section
+from hardener.ci.versions import INSTALL
 from hardener.repos.codeowners import owners_of, rules_in
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ LONGEST = 60_000
 # How many entries of each list are shown, so that the text fits; the first that does is taken.
 ROWS = (1000, 300, 100, 30, 10, 3)
 REASON = 180
-PASSED = " Built and run before and after: nothing is worse."
 MOVED = re.compile(r"^port (\d+) .*\bit becomes (\d+)")
 ORDER = {"switched": 0, "prepared": 1, "manual": 2, "already": 3}
 
@@ -62,7 +62,7 @@ def body(plan: Plan, scene: Scene) -> str:
 
 def parts(plan: Plan, scene: Scene, rows: int) -> Iterable[str]:
     """Yield the sections, each list in them with at most ``rows`` entries."""
-    yield opening(plan) + (PASSED if passed(scene.proof, scene.kept) else "")
+    yield opening(plan) + headline(scene.proof, scene.kept)
     yield image_table(plan, scene, rows)
     yield data_section(plan, rows)
     yield section(scene.proof, scene.fingerprint, scene.kept)
@@ -200,7 +200,7 @@ def cut(lines: Sequence[str], rows: int) -> str:
 def controls(plan: Plan, scene: Scene) -> str:
     """Return how to run it, change it and be rid of it."""
     example = images(plan)[0].path if images(plan) else "Dockerfile"
-    install = f"pip install hardener=={__version__}\nharden . --diff\nharden . --verbose"
+    install = f"pip install {INSTALL}\nharden . --diff\nharden . --verbose"
     lines = (
         f"- [ ] {marker.REBUILD}tick this box and the next run builds the branch anew, without other people's commits",
         f"- leave one image out: a comment `# harden: ignore` at the top of {code(example)}, or above one line",

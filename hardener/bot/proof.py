@@ -31,7 +31,8 @@ STATIC = (
 class Proof(NamedTuple):
     """What ``harden verify`` saw: rows of a table, already Markdown, and what it did not do.
 
-    ``broken`` has a line for each thing that is worse than before.  ``commit`` is what it was seen of.
+    ``broken`` has a line for each thing that is worse than before.  ``commit`` is what it was seen of; ``good`` of the
+    ``changed`` Dockerfiles were built and run, and are no worse.
     """
 
     head: tuple[str, ...]
@@ -40,6 +41,8 @@ class Proof(NamedTuple):
     broken: tuple[str, ...] = ()
     engine: str = ""
     commit: str = ""
+    good: int = 0
+    changed: int = 0
 
 
 def proof_of(document: Any, plan: Plan) -> Proof:
@@ -59,6 +62,8 @@ def read(document: Mapping[str, Any], plan: Plan) -> Proof:
     missing: list[str] = []
     broken: list[str] = []
     seen: set[str] = set()
+    good: set[str] = set()
+    doubtful: set[str] = set()
     for unit in document["units"]:
         files = {path: digest for path, digest in unit["files"].items() if path in digests}
         if not files:
@@ -68,6 +73,7 @@ def read(document: Mapping[str, Any], plan: Plan) -> Proof:
             missing.append(f"{code(unit['name'])}: the report is about another {code(others[0])}")
             continue
         seen.update(files)
+        (good if unit["verdict"] in PASSED else doubtful).update(files)
         reasons = [plain(one["text"], 200) for one in unit["reasons"]]
         if unit["verdict"] == "broken":
             broken += [f"{unit['name']}: {text}" for text in reasons or ["it is worse than before"]]
@@ -80,7 +86,7 @@ def read(document: Mapping[str, Any], plan: Plan) -> Proof:
     engine = document["engine"]
     return Proof(
         HEAD, tuple(rows), tuple(dict.fromkeys(missing)), tuple(broken),
-        f"{engine['kind']} {engine['version']}", plan.commit,
+        f"{engine['kind']} {engine['version']}", plan.commit, len((good - doubtful) & set(changed)), len(changed),
     )  # fmt: skip
 
 
@@ -95,7 +101,7 @@ def rows_of(unit: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
         data = after["scenarios"].get("upgrade", {}).get(name)
         yield (
             what, built, runs(new), users(old, new), asked(old, new),
-            "" if data is None else runs(data), size(before["images"].get(name), after["images"].get(name)),
+            "-" if data is None else runs(data), size(before["images"].get(name), after["images"].get(name)),
         )  # fmt: skip
 
 
@@ -111,7 +117,7 @@ def runs(one: Mapping[str, Any] | None) -> str:
 def users(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> str:
     """Return the users of process 1, before and after."""
     found = [(one or {}).get("user") or "?" for one in (old, new)]
-    return " → ".join(f"`{user}`{' (root)' if user.startswith('0:') else ''}" for user in dict.fromkeys(found))
+    return " → ".join("root" if user.startswith("0:") else f"`{user}`" for user in dict.fromkeys(found))
 
 
 def asked(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> str:
@@ -119,20 +125,21 @@ def asked(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> str:
     first, second = ({one["probe"]: one for one in (side or {}).get("answers", ())} for side in (old, new))
     if not first:
         return "nothing"
-    same = sum(
-        probe in second
-        and (one["status"], bool(one["error"])) == (second[probe]["status"], bool(second[probe]["error"]))
-        for probe, one in first.items()
-    )
-    status = ", ".join(sorted({str(one["status"]) for one in first.values() if one["status"]}))
-    return f"{same} of {len(first)} as before{f' ({status})' if status else ''}"
+    as_before = [one for probe, one in first.items() if told_by(one) == told_by(second.get(probe, {}))]
+    if len(as_before) < len(first):
+        return f"**{len(as_before)} of {len(first)}** as before"
+    status = ", ".join(sorted({str(one["status"]) for one in as_before if one["status"]}))
+    return f"{f'{status}, ' if status else ''}as before" if len(first) == 1 else f"{len(first)} answers as before"
+
+
+def told_by(answer: Mapping[str, Any]) -> tuple[object, bool]:
+    """Return what counts of an answer."""
+    return answer.get("status"), bool(answer.get("error"))
 
 
 def size(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> str:
     """Return by how much an image grew."""
-    if old is None or new is None:
-        return "-"
-    return f"{new['size'] / 1e6:.1f} MB ({(new['size'] - old['size']) / 1e6:+.1f})"
+    return "-" if old is None or new is None else f"{(new['size'] - old['size']) / 1e6:+.1f} MB"
 
 
 def notes_of(unit: Mapping[str, Any]) -> Iterator[str]:
@@ -161,31 +168,31 @@ def section(proof: Proof | None, fingerprint: str = "", kept: str = "") -> str:
         told = "`harden verify` was run, and looked at none of the images that change here."
     notes = "\n".join(f"- {line}" for line in proof.missing)
     text = "\n\n".join(part for part in (told, table(proof.head, proof.rows) if proof.rows else "", notes) if part)
-    return f"{title}\n\n{begin(fingerprint, passed(proof))}\n{text}\n\n{END}" if fingerprint else f"{title}\n\n{text}"
+    return (
+        f"{title}\n\n{begin(fingerprint)} {proof.good} of {proof.changed} -->\n{text}\n\n{END}"
+        if fingerprint
+        else f"{title}\n\n{text}"
+    )
 
 
-def begin(fingerprint: str, is_whole: bool) -> str:
-    """Return the comment before what was verified of a change, with whether nothing was missing of it."""
-    return f"<!-- harden:verified {fingerprint} {'whole' if is_whole else 'partly'} -->"
+def begin(fingerprint: str) -> str:
+    """Return how the comment begins that stands before what was verified of a change; the numbers follow."""
+    return f"<!-- harden:verified {fingerprint}"
 
 
 def kept(body: str, fingerprint: str) -> str:
     """Return what ``body`` tells of a verification of the change with this fingerprint, ``""`` for none."""
-    for is_whole in (True, False):
-        first = re.escape(begin(fingerprint, is_whole))
-        found = re.search(rf"{first}\n.*?{re.escape(END)}", body.replace("\r\n", "\n"), re.DOTALL)
-        if found:
-            return found[0]
-    return ""
+    first = rf"{re.escape(begin(fingerprint))} \d+ of \d+ -->"
+    found = re.search(rf"{first}\n.*?{re.escape(END)}", body.replace("\r\n", "\n"), re.DOTALL)
+    return found[0] if found else ""
 
 
-def passed(proof: Proof | None, kept: str = "") -> bool:
-    """Whether everything that changes was built and run, and was no worse, by a proof or by what was kept of one."""
-    if proof is None:
-        return kept.partition("\n")[0].endswith(" whole -->")
-    return bool(proof.rows) and not proof.broken and not any(is_gap(one) for one in proof.missing)
-
-
-def is_gap(line: str) -> bool:
-    """Whether a note says that an image was not verified at all."""
-    return any(text in line for text in ("was not built or run", "could not be judged", "is about another"))
+def headline(proof: Proof | None, kept: str = "") -> str:
+    """Return a sentence with the result for the beginning of a text, by a proof or by what was kept of one."""
+    found = re.match(r"<!-- harden:verified \w+ (\d+) of (\d+) -->", kept)
+    good, changed = (proof.good, proof.changed) if proof is not None else map(int, found.groups() if found else (0, 0))
+    if not good:
+        return ""
+    if good == changed:
+        return " Built and run before and after: nothing is worse."
+    return f" {good} of {changed} {'was' if good == 1 else 'were'} built and run before and after, and no worse."
