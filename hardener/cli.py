@@ -216,7 +216,7 @@ def main(
         if form != "text" or since:
             from hardener.reports.printing import print_report  # noqa: PLC0415
 
-            code = print_report(form, paths, overrides, mode, out, since, quiet=quiet)
+            code = print_report(form, paths, overrides, mode, out, since=since, quiet=quiet)
         else:
             code = showing.print_text(paths, overrides, mode, out, quiet=quiet, verbose=verbose)
     sys.exit(code)

@@ -108,21 +108,25 @@ def test_a_run_that_is_killed_at_any_request_is_finished_by_the_next(
     scene.writes()
     scene.run(*OPTIONS)
     assert scene.writes() == []
-    first_write = next(place for place, call in enumerate(requests) if not reads(*call))
-    assert sum(not reads(*call) for call in requests) >= 2, requests
-    for place, call in enumerate(requests):
-        for when in ("before",) if reads(*call) else ("before", "after"):
-            shutil.rmtree(scene.repo.folder)
-            shutil.copytree(saved, scene.repo.folder)
-            scene.repo.pulls = copy.deepcopy(pulls)
-            assert killed_at(scene, scratch, place + 1, when, *OPTIONS)
-            if place < first_write or (place, when) == (first_write, "before"):
-                assert state(scene) == begin, "nothing was written yet"
-                if place not in (0, first_write):
-                    continue
+    writes = [place for place, call in enumerate(requests) if not reads(*call)]
+    assert len(writes) >= 2, requests
+    # Before the first write nothing happened, and after one is before the next request: each state of the forge that
+    # a killed run can leave is seen, and gone on from once.
+    points = [(place, "before") for place in (0, *range(writes[0], len(requests)))]
+    gone_on_from: list[object] = []
+    for place, when in (*points, (writes[-1], "after")):
+        shutil.rmtree(scene.repo.folder)
+        shutil.copytree(saved, scene.repo.folder)
+        scene.repo.pulls = copy.deepcopy(pulls)
+        assert killed_at(scene, scratch, place + 1, when, *OPTIONS)
+        left = state(scene)
+        assert (left == begin) == (place <= writes[0] and when == "before")
+        if left not in gone_on_from:
+            gone_on_from.append(left)
             scene.run(*OPTIONS)
-            assert state(scene) == wanted, (when, call)
+            assert state(scene) == wanted, (when, requests[place])
             assert not list(scratch.glob("harden-*")), "what a killed run left is swept by the next"
+    assert len(gone_on_from) > len(writes), "each write makes a state of its own"
 
 
 def reads(method: str, path: str) -> bool:

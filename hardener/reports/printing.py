@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def print_report(
     form: str, paths: tuple[str, ...], overrides: dict[str, Any], mode: str | None, out: Callable[[bytes], object],
-    since: str | None = None, *, quiet: bool = False,
+    *, since: str | None = None, quiet: bool = False,
 ) -> int:  # fmt: skip
     """Give ``out`` the report of all paths, write them with ``--in-place``, and return the exit code.
 
