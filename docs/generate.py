@@ -56,7 +56,7 @@ AREAS = (
     ("Base images", "image image_overlay bases local_bases inherited inspection"),
     (
         "What a container starts",
-        "processes start_scripts script_modes handed_commands package_scripts supervisor provenance",
+        "processes start_scripts script_modes handed_commands package_scripts procfiles supervisor provenance",
     ),
     ("What it writes", "*_directories stacks written_* relative_writes unpacked hazards migration user_steps"),
     ("Tools below /root", "root_tools root_home root_links root_mentions root_moves"),

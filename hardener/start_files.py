@@ -8,7 +8,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from hardener import context, node_program, own_addresses, processes, server_arguments, shell, supervisor
+from hardener import context, node_program, own_addresses, processes, procfiles, server_arguments, shell, supervisor
 from hardener.edit import Span
 from hardener.lazy_pattern import lazy_pattern
 from hardener.paths import absolute
@@ -108,14 +108,12 @@ def package(project: Project, facts: StageFacts, command: Command) -> Iterator[t
 
 def procfile(project: Project, facts: StageFacts, command: Command) -> Iterator[tuple[PurePosixPath, int, bytes]]:
     """Yield the command of each line of the Procfile that foreman or honcho start."""
-    if shell.program(command.name) not in ("foreman", "honcho", "goreman", "overmind", "hivemind"):
-        return
-    path = absolute("Procfile", command.directory or facts.workdir or "/")
-    found = context.origin(project, facts, path)
+    path = procfiles.procfile_path(command)
+    found = context.origin(project, facts, path) if path is not None else None
     if found is None or found.path is None or found.data is None:
         return
-    for match in re.finditer(rb"(?m)^[\w-]+:[ \t]*([^\r\n]*)", found.data):
-        yield found.path, match.start(1), match[1]
+    for offset, code in procfiles.lines(found.data):
+        yield found.path, offset, code
 
 
 def reading(project: Project, facts: StageFacts) -> Reading:

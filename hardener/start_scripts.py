@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from hardener import context, privileges, server_start, servers, shell, supervisor
+from hardener import context, privileges, procfiles, server_start, servers, shell, supervisor
 from hardener.directories import may_be_given
 from hardener.handed_commands import SOURCES, handed_commands, source_argument
 from hardener.outcome import Reason
@@ -157,9 +157,12 @@ def in_path(project: Project, facts: StageFacts, path: str) -> str:
 
 
 def source_path(command: Command) -> str | None:
-    """Return the absolute path of the file that an interpreter such as ``python`` runs, or supervisord reads."""
+    """Return the absolute path of the file that an interpreter such as ``python``, supervisord or foreman reads."""
     if shell.program(command.name) == "supervisord":
         return supervisor.configuration_path(command)
+    procfile = procfiles.procfile_path(command)
+    if procfile is not None:
+        return procfile
     name = source_argument(command)
     return None if name is None or "$" in name else absolute(name, command.directory or "/")
 
@@ -191,10 +194,12 @@ def script_commands(facts: StageFacts, path: str, data: bytes) -> tuple[Command,
     """Return the commands of the script at an image path, ``None`` for shell that does not parse.
 
     Of a script in another language they are those that it hands to the system in so many words, of a configuration of
-    supervisord its programs.
+    supervisord and of a Procfile their programs.
     """
     if supervisor.is_configuration(data):
         return supervisor.commands(data, facts.workdir)
+    if procfiles.is_procfile(path):
+        return procfiles.commands(data, facts.workdir)
     variables = {key: value for key, value in facts.variables.items() if value is not None}
     if path.endswith(SOURCES) or not is_shell_script(data):
         found = handed_commands(data, path, facts.workdir, variables)
