@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MANAGERS = frozenset(("foreman", "honcho", "goreman", "overmind", "hivemind", "nf"))
 # What runs them from where the project's packages are.
 RUNNERS = frozenset(("npx", "bunx", "bundle", "exec", "poetry", "run", "uv", "yarn", "pnpm"))
+NAME = lazy_pattern(r"(?i)procfile(?!\.(?:sh|py|rb|js)$)(?:[._-].*)?")
 OPTIONS = ("-f", "--procfile", "-j")
 # https://devcenter.heroku.com/articles/procfile#procfile-format
 LINE = lazy_pattern(rb"(?m)^[\w-]+:[ \t]*([^\r\n]*)")
@@ -38,8 +39,8 @@ def procfile_path(command: Command) -> str | None:
 
 
 def is_procfile(path: str) -> bool:
-    """Whether a path is a Procfile's, by its name."""
-    return posixpath.basename(path).lower().startswith("procfile")
+    """Whether a path is a Procfile's, by its name: ``Procfile.prod``, not ``procfile.sh``."""
+    return NAME.fullmatch(posixpath.basename(path)) is not None
 
 
 def lines(data: bytes) -> Iterator[tuple[int, bytes]]:

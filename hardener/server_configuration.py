@@ -194,7 +194,8 @@ def follow_all(project: Project, facts: StageFacts, server: Server) -> Configura
     found = follow(Image(project, facts), found, (main,), line)
     for overlay in overlays(project, server, files, line):
         seen = bare._replace(files=overlay.files, opaque=overlay.opaque)
-        found = merged(found, follow(Image(project, facts), seen, (main,), line))
+        top = next((one for one in server.alternatives if one in overlay.files and main in server.alternatives), main)
+        found = merged(found, follow(Image(project, facts), seen, (top,), line))
     if not found.ports:
         raise Unknown(line, "nothing in its configuration says where it listens")
     return found

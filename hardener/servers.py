@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     from hardener.stages import StageFacts
 
 
+# What may stand beside a server in the start of an image that installs it.
+BESIDE = frozenset(("", "sh", "bash", "exec", "echo", "tini", "dumb-init"))
+
+
 class Shipped(NamedTuple):
     """A configuration file that the image brings along.
 
@@ -201,7 +205,10 @@ def server_of(facts: StageFacts) -> Server | None:
 
 
 def packaged(facts: StageFacts) -> Server | None:
-    """Return the kind of server that a build step installs from a distribution and that the image itself starts."""
+    """Return the kind of server that a build step installs from a distribution, where the image starts nothing else.
+
+    A program of the project's beside it would write in files that stay root's here.
+    """
     from hardener.processes import started  # noqa: PLC0415  it imports the shell's reader
 
     if facts.image is None or facts.image.outcome != "plain":
@@ -210,6 +217,7 @@ def packaged(facts: StageFacts) -> Server | None:
     if not any(f'"{name}"' in text_of_servers() for name in names if name):
         return None
     candidates = [one for one in servers() if one.packages and names.intersection(one.programs)]
+    candidates = [one for one in candidates if names <= {*one.programs, *BESIDE}]
     installed = {name for _, command in facts.run_commands for name in package_names(command)} if candidates else set()
     return next((one for one in candidates if installed.intersection(one.packages)), None)
 

@@ -92,8 +92,8 @@ def sections(data: bytes) -> tuple[Section, ...] | None:
 
 
 def is_configuration(data: bytes) -> bool:
-    """Whether a file is supervisord's."""
-    return re.search(rb"(?m)^\[supervisord\]|^\[program:", data) is not None
+    """Whether a file is supervisord's, and not a script that writes one."""
+    return re.search(rb"(?m)^\[supervisord\]|^\[program:", data) is not None and sections(data) is not None
 
 
 class Program(NamedTuple):
