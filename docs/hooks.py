@@ -31,6 +31,14 @@ COPIES = {"security.md": "SECURITY.md", "contributing.md": "CONTRIBUTING.md", "c
 LINK = re.compile(r"\]\((?P<path>[^)\s#:]+)(?P<anchor>#[^)\s]*)?\)")
 
 
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Put pages that ``nav`` does not name at the end of its chapter *Explained*: a new page needs no second place."""
+    chapter = next(one["Explained"] for one in config.nav or () if "Explained" in one)
+    named = set(re.findall(r"[\w/-]+\.md", str(config.nav)))
+    chapter += [page.name for page in sorted((ROOT / "docs").glob("*.md")) if page.name not in named]
+    return config
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made here."""
     made = {name: (ROOT / source).read_text(encoding="utf-8") for name, source in COPIES.items()}
