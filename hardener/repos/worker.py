@@ -34,6 +34,7 @@ GROWN_MEGABYTES = 400
 # What a task may take beyond its limit, before the keeper ends its process: git has the limit too, and says more.
 GRACE_SECONDS = 5
 COLLECT_AFTER = 200_000
+TASKS_TO_COLLECT = 50
 COMMAND = [sys.executable, "-c", "from hardener.repos.worker import main; main()"]
 
 
@@ -187,7 +188,8 @@ def exactly(stream: IO[bytes], size: int, until: float | None) -> bytes:
 
 def main() -> None:
     """Read tasks from standard input and write plans to standard output, until the keeper is gone."""
-    from hardener.repos.plan import plan  # noqa: PLC0415  the keeper needs none of it
+    from hardener.repos.caches import forget  # noqa: PLC0415  the keeper needs none of it
+    from hardener.repos.plan import plan  # noqa: PLC0415
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver gets it, and closes the pipe
     os.umask(0o022)  # what is laid out has the modes that Git gives
@@ -195,6 +197,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints, does not print into the answers
     tasks = os.fdopen(os.dup(0), "rb", buffering=0)
+    done = 0
     while True:
         try:
             task: Task = received(tasks, None)
@@ -211,3 +214,8 @@ def main() -> None:
             send(answers, made.with_peak(peak))
         except BrokenPipeError:
             os._exit(0)
+        forget()
+        done += 1
+        if done % TASKS_TO_COLLECT == 1:
+            gc.collect()
+            gc.freeze()  # what is there now stays: modules and tables
