@@ -123,12 +123,19 @@ def lay_out(git_dir: Path, entries: Sequence[Entry], folder: Path, origin: str) 
         if is_wanted(one):
             wanted.setdefault(one.oid, []).append(one)
     links: list[tuple[Entry, bytes]] = []
+    absent: list[Entry] = []
     for oid, data in blobs(git_dir, {oid: group[0].size for oid, group in wanted.items()}):
         for one in wanted.pop(oid):
+            if data is None:
+                absent.append(one)
+                continue
             if one.mode == SYMLINK:
                 links.append((one, data))
             else:
                 place(folder, one, data, found)
+    if absent:
+        more = f" and {len(absent) - 1} more are" if len(absent) > 1 else " is"
+        found.notes.append(f"{shown(absent[0].path)[:80]}{more} not in this copy of the repository, and not read")
     unread = [one for one in safe if one.mode in (FILE, EXECUTABLE) and one.path not in found.entries]
     for one in unread:
         place(folder, one, placeholder, found)
@@ -190,8 +197,8 @@ def is_below(file: Path, folder: Path) -> bool:
     return os.path.realpath(file).startswith(os.path.realpath(folder))
 
 
-def blobs(git_dir: Path, sizes: Mapping[str, int]) -> Iterator[tuple[str, bytes]]:
-    """Yield object id and content of blobs, as far as they are there and a fixer reads so much.
+def blobs(git_dir: Path, sizes: Mapping[str, int]) -> Iterator[tuple[str, bytes | None]]:
+    """Yield object id and content of blobs, as far as a fixer reads so much; ``None`` for one that is not there.
 
     ``sizes`` has the bytes of each, -1 where that is not known.  They are read in pieces, to bound the memory.
     """
@@ -204,7 +211,9 @@ def blobs(git_dir: Path, sizes: Mapping[str, int]) -> Iterator[tuple[str, bytes]
             end = output.index(b"\n", position)
             words = output[position:end].split()
             position = end + 1
-            if len(words) == 3:
+            if words[-1] == b"missing":
+                yield words[0].decode("ascii"), None
+            elif len(words) == 3:
                 size = int(words[2])
                 if size <= min(READ_LIMIT, budget):
                     budget -= size
