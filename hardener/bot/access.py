@@ -6,12 +6,13 @@ import os
 import re
 import subprocess
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from hardener.bot.forge import ForgeError
+from hardener.bot.forge import ForgeError, Repository
 from hardener.repos.sources import SCP, URL, path_of
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ TOKENS = {
 # A pipeline says where its own forge is: https://docs.github.com/en/actions/reference/variables-reference
 # https://docs.gitlab.com/ci/variables/predefined_variables/
 OWN_SERVER = {"GITHUB_SERVER_URL": "github", "CI_SERVER_URL": "gitlab"}
+# Whose secrets these are by their names: no other host gets them.  https://cli.github.com/manual/gh_help_environment
+GITHUB_COM = ("GH_TOKEN", "GITHUB_TOKEN")
+PUBLIC = re.compile(r"^(?:github\.com|[\w-]+\.ghe\.com|gitlab\.com|codeberg\.org|gitea\.com)$")
+# What each forge takes as user beside a token, for git over HTTPS.
+USERS = {"github": "x-access-token", "gitlab": "oauth2", "gitea": "x-access-token"}
 PAIR = 'printf "username=%s\\npassword=%s\\n" "$HARDEN_GIT_USER" "$HARDEN_GIT_PASSWORD"'
 HELPER = f'!f() {{ test "$1" = get && {PAIR}; }}; f'
 
@@ -43,29 +49,45 @@ def connect(url: str, kind: str = "", api_url: str = "") -> tuple[Forge, str]:
 
     ``kind`` and ``api_url`` are needed where the host's name does not tell.
     """
+    web, path = place_of(url)
+    return forge_at(web, kind, api_url), path
+
+
+def place_of(url: str) -> tuple[str, str]:
+    """Return the address of the forge that a repository's URL leads to, and its path there; raises ``ForgeError``."""
     match = URL.fullmatch(url) or SCP.fullmatch(url)
     host = (match["host"] or "").lower() if match else ""
     path = path_of(url).strip("/").removesuffix(".git")
     if not host or not re.fullmatch(r"[^/]+(?:/[^/]+)+", path):
         raise ForgeError("there is no forge behind it: the repository needs a remote like https://HOST/OWNER/NAME")
+    address = urlsplit(url)
+    return (f"{address.scheme}://{address.netloc}" if address.scheme in ("http", "https") else f"https://{host}"), path
+
+
+def forge_at(web: str, kind: str = "", api_url: str = "") -> Forge:
+    """Return the forge at an address; raises ``ForgeError``."""
+    host = urlsplit(web).hostname or ""
     kind = kind or kind_of(host)
     if not kind:
         raise ForgeError(f"{host} does not tell which forge it is; say so with --forge {'|'.join(KINDS)}")
-    address = urlsplit(url)
-    web = f"{address.scheme}://{address.netloc}" if address.scheme in ("http", "https") else f"https://{host}"
     try:
         adapter: Any = getattr(import_module(f"hardener.bot.{kind}"), KINDS[kind])
     except ImportError as error:
         raise ForgeError(f"{KINDS[kind]} needs more packages: pip install 'hardener[{kind}]'") from error
     token = token_for(kind, web)
     if kind == "github":
-        default = "https://api.github.com" if host == "github.com" else f"{web}/api/v3"
+        # https://docs.github.com/en/enterprise-cloud@latest/admin/data-residency/about-github-enterprise-cloud-with-data-residency
+        by_name = host == "github.com" or host.endswith(".ghe.com")
+        default = f"https://api.{host}" if by_name else f"{web}/api/v3"
         own = os.environ.get("GITHUB_API_URL", "") if own_server("GITHUB_SERVER_URL") == host else ""
-        return adapter(api_url or own or default, web, token, app()), path
+        github: Forge = adapter(api_url or own or default, web, token, app())
+        return github
     if kind == "gitlab":
         job = os.environ.get("CI_JOB_TOKEN", "") if own_server("CI_SERVER_URL") == host else ""
-        return adapter(api_url or web, web, token, job), path
-    return adapter(api_url or web, web, token), path
+        gitlab: Forge = adapter(api_url or web, web, token, job)
+        return gitlab
+    gitea: Forge = adapter(api_url or web, web, token)
+    return gitea
 
 
 def kind_of(host: str) -> str:
@@ -92,9 +114,42 @@ def app() -> tuple[str, str]:
     return (number, key) if number and key else ("", "")
 
 
+def is_known(host: str) -> bool:
+    """Whether a host is one of the public forges, or the pipeline's own."""
+    return PUBLIC.match(host) is not None or any(own_server(name) == host for name in OWN_SERVER)
+
+
+def token_of_environment(kind: str, web_url: str) -> str:
+    """Return the token of the environment that is meant for a forge, ``""`` without one."""
+    host = urlsplit(web_url).hostname or ""
+    own = host == "github.com" or host.endswith(".ghe.com") or own_server("GITHUB_SERVER_URL") == host
+    names = (name for name in TOKENS[kind] if own or name not in GITHUB_COM)
+    return next((os.environ[name] for name in names if os.environ.get(name)), "")
+
+
+def git_credentials(url: str, kind: str, api_url: str = "") -> tuple[str, str]:
+    """Return user and password of the environment for git at a repository's URL, ``("", "")`` without any.
+
+    Raises ``ForgeError``.  A forge is asked only for an App's, which it gives out for an hour.
+    """
+    web, path = place_of(url)
+    if kind == "github" and os.environ.get("HARDEN_APP_ID"):
+        return kept_forge(web, kind, api_url).credentials(Repository(path, "", url, web, False, False))
+    token = token_of_environment(kind, web)
+    if not token and kind == "gitlab" and own_server("CI_SERVER_URL") == urlsplit(web).hostname:
+        return "gitlab-ci-token", os.environ.get("CI_JOB_TOKEN", "")
+    return USERS[kind], token
+
+
+@lru_cache(maxsize=8)
+def kept_forge(web: str, kind: str, api_url: str) -> Forge:
+    """Return the forge at an address, the same one each time."""
+    return forge_at(web, kind, api_url)
+
+
 def token_for(kind: str, web_url: str) -> str:
     """Return the token of the environment, else the password that git's helpers have for the host, else ``""``."""
-    found = next((os.environ[name] for name in TOKENS[kind] if os.environ.get(name)), "")
+    found = token_of_environment(kind, web_url)
     if found or (kind == "github" and os.environ.get("HARDEN_APP_ID")):
         return found
     address = urlsplit(web_url)

@@ -6,10 +6,11 @@ A pull request is found again by its head: the branch, and the repository that t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from hardener.repos.values import FileChange
 
@@ -35,6 +36,19 @@ class ForgeError(Exception):
         return str(self.args[0])
 
 
+class RateLimitError(ForgeError):
+    """The forge asks to wait longer than a run waits: ``seconds``."""
+
+    def __init__(self, seconds: float, status: int = 0) -> None:
+        """Say how long."""
+        ForgeError.__init__(self, f"the forge asks to wait {seconds:.0f} s; run again then", status)
+        self.seconds = seconds
+
+    def __reduce__(self) -> tuple[type[RateLimitError], tuple[float, int]]:
+        """Survive a pickle."""
+        return type(self), (self.seconds, self.status)
+
+
 class Repository(NamedTuple):
     """A repository as its forge describes it.
 
@@ -48,6 +62,21 @@ class Repository(NamedTuple):
     web_url: str
     is_archived: bool
     can_push: bool
+
+
+class Listed(NamedTuple):
+    """A repository in its forge's list of what an owner has; ``path`` is that of `Repository`.
+
+    ``topics`` and ``language`` (the one that most of it is in) are ``None`` where the list does not tell; see
+    `Forge.details`.  ``pushed`` is when it changed last, in seconds since 1970, 0 where nobody knows.
+    """
+
+    path: str
+    is_archived: bool = False
+    is_fork: bool = False
+    topics: tuple[str, ...] | None = ()
+    language: str | None = ""
+    pushed: float = 0.0
 
 
 class Head(NamedTuple):
@@ -88,6 +117,11 @@ class NewCommit(NamedTuple):
     files: tuple[FileChange, ...]
 
 
+def seconds_of(time: str | None) -> float:
+    """Return a time of an API (ISO 8601) in seconds since 1970, 0 where it says none."""
+    return datetime.fromisoformat(time.replace("Z", "+00:00")).timestamp() if time else 0.0
+
+
 class Forge(Protocol):
     """The verbs.  Every one raises ``ForgeError``; retries and waits for rate limits are the adapter's business."""
 
@@ -96,6 +130,12 @@ class Forge(Protocol):
 
     def repository(self, path: str) -> Repository:
         """Return a repository."""
+
+    def repositories(self, owner: str) -> Iterator[Listed]:
+        """Yield all that an organisation, a group with those in it, or a person has, as far as the account sees it."""
+
+    def details(self, listed: Listed) -> Listed:
+        """Return the same with what the list did not tell."""
 
     def fork(self, repository: Repository, *, make: bool) -> Repository | None:
         """Return the account's fork; where there is none, one is made (which takes a while) or ``None`` returned."""

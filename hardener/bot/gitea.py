@@ -11,7 +11,7 @@ from requests import RequestException
 from urllib3.exceptions import HTTPError
 
 from hardener.bot import marker, waiting
-from hardener.bot.forge import ForgeError, PullRequest, Repository
+from hardener.bot.forge import ForgeError, Listed, PullRequest, Repository, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hardener.bot.forge import Head, Wishes
 
 PAGE = 50
+NOT_FOUND = 404
 # The default of [repository.pull-request] WORK_IN_PROGRESS_PREFIXES.
 DRAFT = re.compile(r"^\s*(?:WIP:|\[WIP\])\s*", re.IGNORECASE)
 
@@ -39,6 +40,10 @@ class Gitea:
 
     def call(self, what: str, method: str, place: str, data: Any = None, **parameters: Any) -> Any:
         """Return the answer of one call as JSON; raises ``ForgeError``."""
+        return self.answer(what, method, place, data, **parameters)[0]
+
+    def answer(self, what: str, method: str, place: str, data: Any = None, **parameters: Any) -> tuple[Any, int]:
+        """Return the answer of one call as JSON, and how long the whole list is, -1 where that is not said."""
         try:
             answer = self.session.request(method, f"{self.api_url}{place}", json=data, params=parameters)
             body = answer.json() if answer.content else None
@@ -47,17 +52,47 @@ class Gitea:
         if not answer.ok:
             message = body.get("message", "") if isinstance(body, dict) else str(body)
             raise ForgeError(f"{what}: {answer.status_code} {str(message)[:300]}", answer.status_code)
-        return body
+        total = answer.headers.get("X-Total-Count", "")
+        return body, int(total) if total.isdecimal() else -1
 
     def pages(self, what: str, place: str, **parameters: Any) -> Iterator[Any]:
-        """Yield what a list has, page by page."""
-        page = 1
+        """Yield what a list has, page by page; a server may give shorter pages than it is asked for."""
+        page, seen = 1, 0
         while True:
-            found = self.call(what, "GET", place, page=page, limit=PAGE, **parameters) or []
-            yield from found
-            if len(found) < PAGE:
+            found, total = self.answer(what, "GET", place, page=page, limit=PAGE, **parameters)
+            yield from found or ()
+            seen += len(found or ())
+            if not found or seen == total:
                 return
             page += 1
+
+    def repositories(self, owner: str) -> Iterator[Listed]:
+        """Yield the repositories of an organisation or a person."""
+        what = f"repositories of {owner}"
+        try:
+            self.call(what, "GET", f"/orgs/{quote(owner, safe='')}")
+            kind = "orgs"
+        except ForgeError as error:
+            if error.status != NOT_FOUND:
+                raise
+            kind = "users"
+        for one in self.pages(what, f"/{kind}/{quote(owner, safe='')}/repos"):
+            topics = None if one.get("topics") is None else tuple(one["topics"])
+            yield Listed(
+                one["full_name"],
+                bool(one.get("archived")),
+                bool(one.get("fork")),
+                topics,
+                one.get("language") or "",
+                seconds_of(one.get("updated_at")),
+            )
+
+    def details(self, listed: Listed) -> Listed:
+        """Return the same with the topics, which older versions do not list."""
+        if listed.topics is not None:
+            return listed
+        found = self.call(f"topics of {listed.path}", "GET", f"/repos/{listed.path}/topics")
+        return listed._replace(topics=tuple(found.get("topics") or ()))
 
     def repository(self, path: str) -> Repository:
         """Return a repository."""
@@ -97,7 +132,7 @@ class Gitea:
         found = self.pages("the pull requests of this account", "/repos/issues/search", **given)
         return sum(
             marker.fields_of(one.get("body") or "") is not None
-            and (since is None or datetime.fromisoformat(one["created_at"].replace("Z", "+00:00")).timestamp() >= since)
+            and (since is None or seconds_of(one["created_at"]) >= since)
             for one in found
         )
 

@@ -16,13 +16,16 @@ from github import (
     GithubIntegration,
     GithubRetry,
     InputGitTreeElement,
+    RateLimitExceededExceedsMaxWait,
     UnknownObjectException,
 )
+from github.PaginatedList import PaginatedList
+from github.Repository import Repository as GithubRepository
 from requests import RequestException
 from urllib3.exceptions import HTTPError
 
 from hardener.bot import waiting
-from hardener.bot.forge import SECONDS, ForgeError, PullRequest, Repository
+from hardener.bot.forge import SECONDS, ForgeError, Listed, PullRequest, RateLimitError, Repository
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from hardener.bot.forge import Head, NewCommit, Wishes
 
 NOBODY = 422
+PAGE = 100
 
 
 class GithubPatience(waiting.Patience, GithubRetry):
@@ -48,6 +52,8 @@ def errors(what: str) -> Iterator[None]:
     """Turn everything that the client raises into a ``ForgeError`` that tells what was asked."""
     try:
         yield
+    except RateLimitExceededExceedsMaxWait as error:
+        raise RateLimitError(error.wait or waiting.LONGEST, error.status) from error
     except GithubException as error:
         raise ForgeError(f"{what}: {error.status} {reason(error)}", error.status) from error
     except (RequestException, HTTPError, AssertionError) as error:
@@ -72,10 +78,15 @@ class GitHub:
         self.options: dict[str, Any] = {
             "base_url": self.api_url,
             "timeout": SECONDS,
+            "per_page": PAGE,
             "seconds_between_requests": 0.1 * waiting.BETWEEN_WRITES,
             "seconds_between_writes": waiting.BETWEEN_WRITES,
         }
-        self.client_of = lru_cache(maxsize=None)(self.client)
+        self.known = lru_cache(maxsize=64)(self.client)
+
+    def client_of(self, owner: str, name: str) -> tuple[Github, Auth.Auth | None]:
+        """Return what `client` does: the same one for all repositories of a token, or of an App's installation."""
+        return self.known(owner, name) if self.app[0] else self.known("", "")
 
     def client(self, owner: str, name: str) -> tuple[Github, Auth.Auth | None]:
         """Return the client for one repository, and what it authenticates with."""
@@ -83,8 +94,8 @@ class GitHub:
         if self.app[0]:
             app = Auth.AppAuth(self.app[0], self.app[1])
             with errors(f"the App's installation for {owner}/{name}"):
-                found = GithubIntegration(auth=app, retry=patience(), **self.options).get_repo_installation(owner, name)
-                auth = app.get_installation_auth(found.id)
+                integration = GithubIntegration(auth=app, retry=patience(), **self.options)
+                auth = app.get_installation_auth(installation(integration, owner, name).id)
         return Github(auth=auth, retry=patience(), lazy=True, **self.options), auth
 
     def of(self, path: str) -> Any:
@@ -96,6 +107,19 @@ class GitHub:
         """Return a repository."""
         with errors(f"repository {path}"):
             return described(self.of(path).complete())
+
+    def repositories(self, owner: str) -> Iterator[Listed]:
+        """Yield the repositories of an organisation or a person; for an App, those that it is installed on."""
+        with errors(f"repositories of {owner}"):
+            client = self.client_of(owner, "")[0]
+            for one in owned(client, owner) if not self.app[0] else installed(client):
+                if one.full_name.lower().startswith(f"{owner.lower()}/"):
+                    pushed = one.pushed_at.timestamp() if one.pushed_at else 0.0
+                    yield Listed(one.full_name, one.archived, one.fork, tuple(one.topics), one.language or "", pushed)
+
+    def details(self, listed: Listed) -> Listed:
+        """Return the same: the list tells all."""
+        return listed
 
     def fork(self, repository: Repository, *, make: bool) -> Repository | None:
         """Return the account's fork; asked for one, GitHub answers with the one that is there."""
@@ -230,6 +254,32 @@ def add_labels(issue: Any, names: Sequence[str]) -> None:
     https://docs.github.com/en/rest/issues/labels#add-labels-to-an-issue
     """
     issue.requester.requestJsonAndCheck("POST", f"{issue.url}/labels", input={"labels": list(names)})
+
+
+def installation(integration: GithubIntegration, owner: str, name: str) -> Any:
+    """Return an App's installation for a repository, or without a name for all that it is installed on of an owner."""
+    if name:
+        return integration.get_repo_installation(owner, name)
+    try:
+        return integration.get_org_installation(owner)
+    except UnknownObjectException:
+        return integration.get_user_installation(owner)
+
+
+def owned(client: Github, owner: str) -> Iterator[Any]:
+    """Yield PyGithub's repositories of an organisation, else of a person: one's own with those that are private."""
+    try:
+        yield from client.get_organization(owner).get_repos(sort="full_name")
+    except UnknownObjectException:
+        me: Any = client.get_user()
+        own = me.login.lower() == owner.lower()
+        yield from me.get_repos(affiliation="owner") if own else client.get_user(owner).get_repos()
+
+
+def installed(client: Github) -> Iterator[Any]:
+    """Yield PyGithub's repositories of an App's installation."""
+    place = "/installation/repositories"
+    yield from PaginatedList(GithubRepository, client.requester, place, {}, list_item="repositories")
 
 
 def described(one: Any) -> Repository:

@@ -15,7 +15,7 @@ from requests import RequestException
 from urllib3.exceptions import HTTPError
 
 from hardener.bot import waiting
-from hardener.bot.forge import SECONDS, ForgeError, PullRequest, Repository
+from hardener.bot.forge import SECONDS, ForgeError, Listed, PullRequest, Repository, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # https://docs.gitlab.com/api/access_requests/#valid-access-levels
 DEVELOPER = 30
+NOT_FOUND = 404
 STATES = {"opened": "open", "locked": "open", "closed": "closed", "merged": "merged"}
 EVENTS = {"open": "reopen", "closed": "close"}
 # https://docs.gitlab.com/user/project/merge_requests/drafts/
@@ -66,6 +67,39 @@ class GitLab:
         """Return a project."""
         with errors(f"project {path}"):
             return described(self.client.projects.get(path))
+
+    def repositories(self, owner: str) -> Iterator[Listed]:
+        """Yield the projects of a group and of those in it, or of a person; or the one project of that path.
+
+        The list tells no languages, and instead of pushes the last activity: https://docs.gitlab.com/api/groups/
+        """
+        with errors(f"projects of {owner}"):
+            options: dict[str, Any] = {"order_by": "id", "sort": "asc", "iterator": True}
+            found: Any
+            try:
+                found = self.client.groups.get(owner, with_projects=False).projects.list(
+                    include_subgroups=True, with_shared=False, **options
+                )
+            except GitlabError as error:
+                if error.response_code != NOT_FOUND:
+                    raise
+                people = [] if "/" in owner else self.client.users.list(username=owner, get_all=False)
+                found = people[0].projects.list(**options) if people else [self.client.projects.get(owner)]
+            for one in found:
+                yield Listed(
+                    one.path_with_namespace,
+                    bool(one.archived),
+                    getattr(one, "forked_from_project", None) is not None,
+                    tuple(getattr(one, "topics", None) or getattr(one, "tag_list", None) or ()),
+                    None,
+                    seconds_of(one.last_activity_at),
+                )
+
+    def details(self, listed: Listed) -> Listed:
+        """Return the same with its language."""
+        with errors(f"languages of {listed.path}"):
+            shares: Any = self.client.projects.get(listed.path, lazy=True).languages()
+            return listed._replace(language=max(shares, key=lambda name: float(shares[name]), default=""))
 
     def fork(self, repository: Repository, *, make: bool) -> Repository | None:
         """Return the account's fork of a project; waits until the branches of a new one are there."""

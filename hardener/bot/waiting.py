@@ -15,7 +15,7 @@ from requests import Session
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
-from hardener.bot.forge import SECONDS, TRIES, ForgeError
+from hardener.bot.forge import SECONDS, TRIES, RateLimitError
 
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response
@@ -37,10 +37,10 @@ class Patience(Retry):
     """Retry with a bound on the wait; a POST too, since the bot looks for what is there before it gives up on one."""
 
     def get_retry_after(self, response: Any) -> float | None:
-        """Return how long the forge asks to wait, in seconds; raises ``ForgeError`` where that is too long."""
+        """Return how long the forge asks to wait, in seconds; raises ``RateLimitError`` where that is too long."""
         wait: float | None = super().get_retry_after(response)
         if wait is not None and wait > LONGEST:
-            raise ForgeError(f"the forge asks to wait {wait:.0f} s; run again then", response.status)
+            raise RateLimitError(wait, response.status)
         return wait
 
     def _sleep_backoff(self) -> None:

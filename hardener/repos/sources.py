@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -32,13 +32,15 @@ class Source:
     """One repository: ``key`` names it in the state and in reports, ``location`` is where it is.
 
     ``location`` is an absolute path for a local one (``is_local``), else a URL that git takes, free of secrets.
-    ``team`` is who owns it, where the list of sources says so.
+    ``team`` is who owns it, where the list of sources says so.  ``forge`` is the kind of forge that it is on
+    (``github``), where its source or an option says so: only then its host gets a secret of the environment.
     """
 
     key: str
     location: str
     is_local: bool
     team: str = ""
+    forge: str = ""
 
     @property
     def name(self) -> str:
@@ -77,7 +79,7 @@ def expand(texts: Iterable[str], listings: dict[str, Listing] | None = None) -> 
 def one(text: str, listings: dict[str, Listing], *, lists: bool = True) -> Iterator[Source]:
     """Yield the repositories that one source means; a list may not name another one."""
     scheme, colon, rest = text.partition(":")
-    if colon and scheme in listings and not rest.startswith("//"):
+    if colon and scheme in listings:
         yield from listings[scheme](rest)
         return
     path = Path(text)
@@ -130,12 +132,12 @@ def lines(file: Path, listings: dict[str, Listing]) -> Iterator[Source]:
             continue
         try:
             for source in one(what, listings, lists=False):
-                yield Source(source.key, source.location, source.is_local, team["team"] if team else source.team)
+                yield replace(source, team=team["team"]) if team else source
         except SourceError as error:
             raise SourceError(f"{shown(str(file))}:{number}: {error}") from error
 
 
-def remote(text: str) -> Source:
+def remote(text: str, forge: str = "") -> Source:
     """Return the source of a URL; raises ``SourceError`` for a secret in it, or for one that would run something."""
     if text.startswith("-") or HELPER.match(text) or not text.isprintable() or " " in text:
         raise SourceError(
@@ -146,7 +148,7 @@ def remote(text: str) -> Source:
         match = SCP.fullmatch(text)
         if match is None or match["host"].startswith("-") or match["path"].startswith("-"):
             raise SourceError(f"{shown(hidden(text))}: this is no URL")
-        return Source(text, text, is_local=False)
+        return Source(text, text, is_local=False, forge=forge)
     scheme, user = match["scheme"].lower(), match["user"] or ""
     if scheme not in SCHEMES:
         raise SourceError(f"{hidden(text)}: {scheme}:// is not fetched; there are: {', '.join(SCHEMES)}")
@@ -157,7 +159,7 @@ def remote(text: str) -> Source:
             f"{hidden(text)}: the URL holds a user name or password; leave it out, "
             "and let git ask a credential helper (`git config --global credential.helper`)"
         )
-    return Source(text, text, is_local=False)
+    return Source(text, text, is_local=False, forge=forge)
 
 
 def hidden(text: str) -> str:
