@@ -282,3 +282,24 @@ def test_the_plan_of_a_folder_without_git_says_so(tmp_path: Path) -> None:
     (here,) = expand([str(tmp_path)])
     assert plan(Task(here)).kind is Kind.FAILED
     assert plan(Task(here, from_work_tree=True)).kind is Kind.CHANGED
+
+
+def test_a_clone_that_lacks_a_file_says_so_in_one_line_and_goes_on(org: Path) -> None:
+    one = repository(org / "org/part", {**APPLICATION, "notes.txt": "x\n"})
+    oid = git(one, "rev-parse", "HEAD:notes.txt")
+    (one / ".git/objects" / oid[:2] / oid[2:]).unlink()
+    done = harden_repos(org, "org/part", "--patches", "patches")
+    assert b"org/part: notes.txt is not in this copy of the repository, and not read\n" in done.stderr
+    assert rows(org)["part"]["outcome"] == "changed"
+
+
+def test_nothing_is_remembered_of_the_last_repository(org: Path) -> None:
+    from hardener import project
+    from hardener.repos.caches import caches, forget
+
+    (here,) = expand([str(org / "org/one")])
+    plan(Task(here))
+    assert project.entries.cache_info().currsize
+    forget()
+    assert not project.entries.cache_info().currsize
+    assert len(caches(0)) > 30

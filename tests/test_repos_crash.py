@@ -132,12 +132,28 @@ def rows_of(state: tuple, here: Path) -> bool:
 def test_a_cluster_that_loses_a_worker_gives_what_one_machine_gives(many: Path, tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")
     shutil.copytree(many, tmp_path / "org")
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster.scheduler_address) as client,
+    ):
         words = command("org", *MODES["branch"], "--scheduler", cluster.scheduler_address)
         process = subprocess.Popen(words, cwd=tmp_path, env={**os.environ, **ENVIRONMENT}, stderr=subprocess.PIPE)
-        time.sleep(2.5)
-        worker = next(iter(cluster.workers.values()))
-        os.kill(worker.process.pid, signal.SIGKILL)
+        assert killed_at_work(cluster, client, process) > 0
         _, errors = process.communicate(timeout=100)
         assert process.returncode == 0, errors.decode()
     check(tmp_path, "branch")
+
+
+def killed_at_work(cluster, client, run: subprocess.Popen) -> int:
+    """Kill a worker that has tasks which are not done, and return how many; it is held first, so that it has them."""
+    while run.poll() is None:
+        for worker in cluster.workers.values():
+            if not client.processing().get(worker.worker_address):
+                continue
+            os.kill(worker.process.pid, signal.SIGSTOP)
+            time.sleep(0.2)  # what it had sent before is taken in
+            left = len(client.processing().get(worker.worker_address, ()))
+            os.kill(worker.process.pid, signal.SIGKILL if left else signal.SIGCONT)
+            if left:
+                return left
+    return 0

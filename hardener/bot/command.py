@@ -13,7 +13,7 @@ import click
 from hardener.bot.template import filled
 from hardener.cli import overrides_from
 from hardener.report import file_diff
-from hardener.repos.command import HARDENING, hardening_options
+from hardener.repos.options import HARDENING, hardening_options
 from hardener.repos.plan import with_overrides
 from hardener.terminal import coloured, output, say
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from hardener.repos.git import GitError, git
@@ -16,7 +17,7 @@ from hardener.repos.shadow import new_git_directory
 from hardener.repos.snapshot import BATCH_FILES, has_dockerfile, is_wanted, tree
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from hardener.repos.snapshot import Entry
@@ -28,32 +29,61 @@ SYMREF = re.compile(rb"^ref: refs/heads/(\S+)\tHEAD$", re.MULTILINE)
 
 
 class Clone(NamedTuple):
-    """A commit that was fetched: the Git directory, the commit, the branch that it is the tip of, the tree's files."""
+    """A commit that was fetched: the Git directory, the commit, the branch that it is the tip of, the tree's files.
+
+    ``has_other`` is whether the repository has the other branch that was asked for.
+    """
 
     git_dir: Path
     commit: str
     branch: str
     entries: tuple[Entry, ...]
+    has_other: bool = False
 
 
-def fetch(url: str, folder: Path, seconds: float, branch: str = "") -> Clone | None:
+@contextmanager
+def signed_in_for(url: str, forge: str, api_url: str = "") -> Iterator[None]:
+    """Let git know the environment's secret for a forge of that kind for a while; raises ``GitError``.
+
+    Without a kind nobody said that this host may get a secret, and git has its own helpers only.
+    """
+    if not forge:
+        yield
+        return
+    from hardener.bot import access  # noqa: PLC0415  only for a source on a forge
+    from hardener.bot.forge import ForgeError  # noqa: PLC0415
+
+    try:
+        secret = access.git_credentials(url, forge, api_url)
+    except ForgeError as error:
+        raise GitError(str(error)) from error
+    with access.signed_in(url, *secret):
+        yield
+
+
+def fetch(url: str, folder: Path, seconds: float, branch: str = "", other: str = "") -> Clone | None:
     """Fetch the tip of ``branch``, by default the remote's own, into the empty ``folder``; ``None`` without a commit.
 
-    Raises ``GitError``.
+    ``other`` is a branch that is only looked for.  Raises ``GitError``.
     """
+    wanted = (branch and f"refs/heads/{branch}") or "HEAD"
+    also = f"refs/heads/{other}"
     new_git_directory(folder)
     heads = git(
         "ls-remote",
         "--symref",
         "--",
         url,
-        (branch and f"refs/heads/{branch}") or "HEAD",
+        wanted,
+        *((also,) if other else ()),
         git_dir=folder,
         network=True,
         seconds=seconds,
     )
     symref = SYMREF.search(heads)
-    commit = next((line.split()[0].decode("ascii") for line in heads.splitlines() if not line.startswith(b"ref:")), "")
+    tips = {os.fsdecode(name): oid for oid, _, name in (line.partition(b"\t") for line in heads.splitlines())
+            if not oid.startswith(b"ref:")}  # fmt: skip
+    commit = tips.get(wanted, b"").decode("ascii")
     if not commit:
         return None
     fetch_commit(url, commit, folder, seconds)
@@ -61,7 +91,7 @@ def fetch(url: str, folder: Path, seconds: float, branch: str = "") -> Clone | N
     if has_dockerfile(entries):
         fetch_blobs(url, folder, [one for one in entries if is_wanted(one)], seconds)
     name = branch or (os.fsdecode(symref[1]) if symref else "")
-    return Clone(folder, commit, name, entries)
+    return Clone(folder, commit, name, entries, also in tips)
 
 
 def fetch_commit(url: str, commit: str, git_dir: Path, seconds: float) -> None:

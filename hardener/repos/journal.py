@@ -16,6 +16,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hardener import __version__
+from hardener.repos.schema import FORMAT, prepare
 from hardener.repos.sources import Source
 from hardener.repos.values import FileChange
 
@@ -24,35 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import IO
 
-    from hardener.repos.values import Plan
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS run (
-    number INTEGER PRIMARY KEY, version TEXT NOT NULL, started REAL NOT NULL, finished REAL, stopped TEXT,
-    options TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS repository (
-    key TEXT PRIMARY KEY, position INTEGER NOT NULL, location BLOB NOT NULL, is_local INTEGER NOT NULL,
-    name TEXT NOT NULL, team TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'pending',
-    outcome TEXT, reason TEXT, base_commit TEXT, base_branch TEXT,
-    commit_id TEXT, branch TEXT, patch TEXT,
-    attempts INTEGER NOT NULL DEFAULT 0, dockerfiles INTEGER, files INTEGER,
-    switched INTEGER, prepared INTEGER, already INTEGER, manual INTEGER,
-    fetch_seconds REAL, harden_seconds REAL, peak_megabytes REAL, finished REAL, errors TEXT, notes TEXT,
-    pr_url TEXT, pr_number INTEGER, pr_state TEXT, pr_changed REAL);
-CREATE INDEX IF NOT EXISTS by_state ON repository (state, position);
-CREATE TABLE IF NOT EXISTS image (
-    key TEXT NOT NULL, path TEXT NOT NULL, line INTEGER NOT NULL, stage TEXT NOT NULL, base TEXT NOT NULL,
-    outcome TEXT NOT NULL, reason TEXT NOT NULL, way_out TEXT NOT NULL, migrations TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS image_by_key ON image (key);
-CREATE TABLE IF NOT EXISTS finding (
-    key TEXT NOT NULL, path TEXT NOT NULL, line INTEGER NOT NULL, fixer TEXT NOT NULL, reason TEXT NOT NULL,
-    applied INTEGER NOT NULL);
-CREATE INDEX IF NOT EXISTS finding_by_key ON finding (key);
-CREATE TABLE IF NOT EXISTS file (
-    key TEXT NOT NULL, path BLOB NOT NULL, mode TEXT NOT NULL, before BLOB NOT NULL, after BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS file_by_key ON file (key);
-"""
-FORMAT = 1
+    from hardener.repos.values import Plan, Pull
 
 
 class JournalError(Exception):
@@ -60,11 +33,12 @@ class JournalError(Exception):
 
 
 class Applied(NamedTuple):
-    """What the writer did for a repository: the commit and its branch, or the patch file; empty for what it did not."""
+    """What the writer did for a repository: commit and branch, patch file, pull request; empty for what it did not."""
 
     commit: str = ""
     branch: str = ""
     patch: str = ""
+    pull: Pull | None = None
 
 
 class Journal:
@@ -73,6 +47,7 @@ class Journal:
     def __init__(self, file: Path | None, *, writes: bool = True) -> None:
         """Open or make the file; ``None`` keeps the state in memory.  With ``writes`` nobody else may write it."""
         self.file = file
+        self.began = time.time()
         self.lock: IO[bytes] | None = None
         if writes and file is not None:
             self.lock = locked(file)
@@ -86,8 +61,8 @@ class Journal:
             if writes:
                 self.db.execute("PRAGMA journal_mode = WAL")
                 self.db.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing by it
-                self.db.executescript(SCHEMA)
-                self.db.execute(f"PRAGMA user_version = {FORMAT}")
+                if not prepare(self.db):
+                    raise JournalError(f"{file}: was written by a newer version of harden")
             elif self.db.execute("PRAGMA user_version").fetchone()[0] != FORMAT:
                 raise JournalError(f"{file}: is no state of this version of harden")
         except sqlite3.Error as error:
@@ -141,10 +116,10 @@ class Journal:
         self.execute("BEGIN")
         for source in sources:
             done = self.execute(
-                "INSERT OR IGNORE INTO repository (key, position, location, is_local, name, team) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO repository (key, position, location, is_local, name, team, forge) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 text(source.key), count, os.fsencode(source.location), source.is_local, text(source.name),
-                text(source.team),
+                text(source.team), source.forge,
             )  # fmt: skip
             count += done.rowcount
         self.execute("COMMIT")
@@ -162,10 +137,10 @@ class Journal:
             position = row["position"]
             yield source_of(row), row["attempts"]
 
-    def again(self, outcome: str) -> int:
-        """Make the repositories with an outcome pending again and return how many."""
+    def again(self, outcome: str | None = None) -> int:
+        """Make the repositories with an outcome, or all that are done, pending again and return how many."""
         return self.execute(
-            "UPDATE repository SET state = 'pending' WHERE state = 'done' AND outcome = ?", outcome
+            "UPDATE repository SET state = 'pending' WHERE state = 'done' AND (?1 IS NULL OR outcome = ?1)", outcome
         ).rowcount
 
     def attempted(self, source: Source) -> None:
@@ -183,10 +158,13 @@ class Journal:
             for table in ("image", "finding", "file"):
                 self.execute(f"DELETE FROM {table} WHERE key = ?", key)  # noqa: S608  names of this module
             self.execute(
-                """UPDATE repository SET state = 'applying', outcome = ?, reason = ?, base_commit = ?, base_branch = ?,
+                """UPDATE repository SET state = 'applying',
+                pr_begun = CASE WHEN state = 'applying' THEN pr_begun ELSE ? END,
+                outcome = ?, reason = ?, base_commit = ?, base_branch = ?,
                 team = CASE WHEN team = '' THEN ? ELSE team END, attempts = ?, dockerfiles = ?, files = ?, switched = ?,
                 prepared = ?, already = ?, manual = ?, fetch_seconds = ?, harden_seconds = ?, peak_megabytes = ?,
                 errors = ?, notes = ? WHERE key = ?""",
+                time.time(),
                 plan.kind.value, text(plan.reason), plan.commit, text(plan.branch), text(plan.team), plan.attempt,
                 plan.dockerfiles, len(plan.files), *map(plan.count, ("switched", "prepared", "already", "manual")),
                 round(plan.fetch_seconds, 4), round(plan.harden_seconds, 4), round(plan.peak_megabytes, 1),
@@ -216,7 +194,7 @@ class Journal:
             raise
 
     def finish(self, source: Source, applied: Applied, failure: str = "") -> None:
-        """Note what the writer did, or in one line why it did not."""
+        """Note what the writer did, or in one line why it did not; what was postponed is for a later run."""
         key = text(source.key)
         self.execute("BEGIN")
         self.execute(
@@ -226,6 +204,8 @@ class Journal:
         if failure:
             self.execute("UPDATE repository SET outcome = 'failed', reason = ? WHERE key = ?", text(failure), key)
         self.execute("DELETE FROM file WHERE key = ?", key)
+        if applied.pull is not None:
+            self.pull_request(key, applied.pull)
         self.execute("COMMIT")
 
     def half_done(self) -> list[tuple[Source, tuple[FileChange, ...]]]:
@@ -242,12 +222,37 @@ class Journal:
 
     # ------------------------------------------------------------------------------------------------ pull requests
 
-    def pull_request(self, source: Source, url: str, number: int, state: str) -> None:
-        """Note the pull request of a repository: address, number, and state (``open``, ``closed``, ``merged``, …)."""
+    def pull_request(self, key: str, pull: Pull) -> None:
+        """Note what became of a repository's pull request.
+
+        One that is open, and that a killed run may have opened, counts as opened when that run began with it.
+        """
+        now = time.time()
         self.execute(
-            "UPDATE repository SET pr_url = ?, pr_number = ?, pr_state = ?, pr_changed = ? WHERE key = ?",
-            url, number, state, time.time(), text(source.key),
+            "UPDATE repository SET pr_outcome = ?, pr_reason = ?, pr_state = ?, pr_changed = ?, "
+            "pr_url = COALESCE(NULLIF(?, ''), pr_url), pr_number = COALESCE(NULLIF(?, 0), pr_number), "
+            "state = CASE WHEN ?1 = 'postponed' THEN 'postponed' ELSE state END WHERE key = ?",
+            pull.outcome, text(pull.reason), pull.state, now, text(pull.url), pull.number, key,
         )  # fmt: skip
+        if pull.outcome == "opened":
+            self.execute("UPDATE repository SET pr_opened = ? WHERE key = ?", now, key)
+        elif pull.state == "open":
+            self.execute(
+                "UPDATE repository SET pr_opened = pr_begun WHERE key = ? AND pr_opened IS NULL AND pr_begun < ?",
+                key, self.began,
+            )  # fmt: skip
+
+    def opened_since(self, since: float) -> list[float]:
+        """Return when pull requests were opened after ``since`` (seconds since 1970), the first first."""
+        rows = self.execute("SELECT pr_opened FROM repository WHERE pr_opened >= ? ORDER BY 1", since)
+        return [row[0] for row in rows]
+
+    def open_pulls(self, since: float = 0.0) -> int:
+        """Return how many pull requests were open when they were last looked at, of those opened after ``since``."""
+        found = self.execute(
+            "SELECT COUNT(*) FROM repository WHERE pr_state = 'open' AND COALESCE(pr_opened, 0) >= ?", since
+        )
+        return int(found.fetchone()[0])
 
     # ------------------------------------------------------------------------------------------------------ reading
 
@@ -278,7 +283,7 @@ class Journal:
 
 def source_of(row: sqlite3.Row) -> Source:
     """Return the source of a row."""
-    return Source(row["key"], os.fsdecode(row["location"]), bool(row["is_local"]), row["team"])
+    return Source(row["key"], os.fsdecode(row["location"]), bool(row["is_local"]), row["team"], row["forge"])
 
 
 def text(value: str) -> str:

@@ -31,6 +31,9 @@ FIELDS = (
     "branch",
     "patch",
     "pull_request",
+    "pull_request_state",
+    "pull_request_outcome",
+    "pull_request_reason",
 )
 
 
@@ -44,6 +47,8 @@ def page(found: Summary) -> str:
         made=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         total=f"{total:,}",
         images=f"{sum(found.outcomes.values()):,}",
+        pulls=escape(", ".join(f"{number:,} {name}" for name, number in found.pulls.most_common())),
+        pulls_shown="" if found.pulls else "hidden",
         tiles="".join(tile(kind, found.kinds[kind], total) for kind in KINDS if found.kinds[kind]),
         images_plot=bars({"all images": found.outcomes}, OUTCOMES, "Images by outcome"),
         teams_plot=bars(found.teams, KINDS, "Repositories by team"),

@@ -100,13 +100,15 @@ def plan_in(task: Task, folder: Path) -> Plan:
 def plan_of_url(task: Task, folder: Path) -> Plan:
     """Return the plan for a repository that is fetched."""
     started = time.monotonic()
+    url = task.source.location
     (folder / "git").mkdir()
-    found = clone.fetch(task.source.location, folder / "git", task.limits.seconds, task.branch)
+    with clone.signed_in_for(url, task.source.forge, task.api_url):
+        found = clone.fetch(url, folder / "git", task.limits.seconds, task.branch, task.own_branch)
     taken = time.monotonic() - started
     if found is None:
         return Plan(task.source, Kind.UNCHANGED, "it has no commit yet", fetch_seconds=taken)
-    made = plan_of_tree(task, found.git_dir, found.entries, folder / "files", task.source.location)
-    return replace(made, commit=found.commit, branch=found.branch, fetch_seconds=taken)
+    made = plan_of_tree(task, found.git_dir, found.entries, folder / "files", url)
+    return replace(made, commit=found.commit, branch=found.branch, has_branch=found.has_other, fetch_seconds=taken)
 
 
 def plan_of_commit(task: Task, repository: local.Repository, folder: Path) -> Plan:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 from hardener import terminal
-from hardener.repos.command import STATE
 from hardener.repos.journal import JournalError
 from hardener.repos.journal import reading as opened
+from hardener.repos.options import STATE
 from hardener.repos.progress import duration
-from hardener.repos.report import ENDINGS, FORMS
+from hardener.repos.report import ENDINGS, FORMS, pull_of
 from hardener.repos.scraps import prefix
 from hardener.repos.summary import KINDS, OUTCOMES, summary
 
@@ -44,9 +44,12 @@ def status(state: str, *, everything: bool) -> None:
     if found.outcomes:
         images = ", ".join(f"{found.outcomes[one]} {one}" for one in OUTCOMES if found.outcomes[one])
         click.echo(f"{sum(found.outcomes.values())} images: {images}")
+    if found.pulls:
+        click.echo("pull requests: " + ", ".join(f"{number} {name}" for name, number in found.pulls.most_common()))
     rows = [one for one in found.repositories if everything or one["outcome"] == "failed"]
     for one in rows if everything else rows[:MOST_LINES]:
-        click.echo(printable(f"{one['outcome'] + ':':10} {one['key']}: {one['reason']}"))
+        pull = f" [{pull_of(one)}]" if pull_of(one) else ""
+        click.echo(printable(f"{one['outcome'] + ':':10} {one['key']}: {one['reason']}{pull}"))
     if not everything and len(rows) > MOST_LINES:
         click.echo(f"... and {len(rows) - MOST_LINES} more; --all shows them")
 

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hardener import __version__
 from hardener.repos.summary import KINDS, OUTCOMES
@@ -21,7 +21,8 @@ FORMAT = 1
 MOST_ROWS = 30
 COLUMNS = (
     "key", "name", "team", "outcome", "reason", "base_commit", "base_branch", "commit", "branch", "patch",
-    "pull_request", "pull_request_state", "attempts", "dockerfiles", "files", *OUTCOMES, "fetch_seconds",
+    "pull_request", "pull_request_state", "pull_request_outcome", "pull_request_reason",
+    "attempts", "dockerfiles", "files", *OUTCOMES, "fetch_seconds",
     "harden_seconds", "peak_megabytes",
 )  # fmt: skip
 
@@ -32,6 +33,8 @@ def markdown(found: Summary) -> str:
     lines = ["# Containers as a non-root user", "", f"{total} repositories, {sum(found.outcomes.values())} images.", ""]
     lines += table(("outcome", "repositories"), ((kind, found.kinds[kind]) for kind in KINDS if found.kinds[kind]))
     lines += table(("images", "count"), ((name, found.outcomes[name]) for name in OUTCOMES if found.outcomes[name]))
+    if found.pulls:
+        lines += table(("pull requests", "count"), found.pulls.most_common())
     lines += ["## By team", "", *by(found.teams, "team", KINDS)]
     lines += ["## By base image", "", *by(found.bases, "base image", OUTCOMES)]
     if found.reasons:
@@ -41,7 +44,9 @@ def markdown(found: Summary) -> str:
         rows = [one for one in found.repositories if one["outcome"] == kind]
         if rows:
             lines += [f"## {title}", ""]
-            lines += table(("repository", "team", "what"), ((one["key"], one["team"], one["reason"]) for one in rows))
+            with_pulls = ("pull request",) if any(map(pull_of, rows)) else ()
+            head = ("repository", "team", "what", *with_pulls)
+            lines += table(head, ((one["key"], one["team"], one["reason"], pull_of(one))[: len(head)] for one in rows))
     return "\n".join(lines)
 
 
@@ -62,6 +67,13 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> list[str
     return [*lines, *(f"| {' | '.join(cell(one) for one in row)} |" for row in rows), ""]
 
 
+def pull_of(one: dict[str, Any]) -> str:
+    """Return a repository's pull request in a few words: how it is and where, else why there is none."""
+    if one["pull_request"]:
+        return f"{one['pull_request_state'] or one['pull_request_outcome']}: {one['pull_request']}"
+    return ": ".join(text for text in (one["pull_request_outcome"], one["pull_request_reason"]) if text)
+
+
 def cell(value: object) -> str:
     """Return a value as the text of a cell: nothing in it is Markdown, HTML or a line end."""
     text = "".join(one if one.isprintable() else repr(one)[1:-1] for one in str(value))
@@ -74,8 +86,8 @@ def as_json(found: Summary) -> str:
         "format": FORMAT,
         "version": __version__,
         "repositories": found.repositories,
-        "counts": {"repositories": found.kinds, "images": found.outcomes, "reasons": found.reasons,
-                   "teams": found.teams, "bases": found.bases},
+        "counts": {"repositories": found.kinds, "pull_requests": found.pulls, "images": found.outcomes,
+                   "reasons": found.reasons, "teams": found.teams, "bases": found.bases},
         "runs": found.runs,
     }  # fmt: skip
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from hardener.repos.journal import Applied
 from hardener.repos.plan import OF_THE_MACHINE
+from hardener.repos.stops import Stopped, WriteError
 from hardener.repos.values import Kind, Plan, failed
 from hardener.repos.worker import plan_kept
-from hardener.repos.writer import WriteError, write_in_place
+from hardener.repos.writer import write_in_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
 # Tasks handed out beyond those that run: enough that no worker waits, few enough that little is held in memory.
 AHEAD = 2
 TICK_SECONDS = 0.5
-
-
-class Stopped(Exception):
-    """The run cannot go on (a full disk); one line.  What is done is done, and --resume goes on."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ class Run:
             if later and later[0][0] <= time.monotonic():
                 task = heapq.heappop(later)[2]
             else:
-                found = next(sources, None)
+                found = None if self.writer.full else next(sources, None)
                 if found is None:
                     return
                 task = replace(self.task(found[0]), attempt=found[1] + 1)
@@ -105,7 +102,7 @@ class Run:
         """Act on one plan, or put its task off where the network failed it."""
         plan = result(future, task)
         if plan.machine:
-            raise Stopped(f"{plan.source.key}: {plan.reason}")
+            raise Stopped(f"{plan.source.key}: {plan.reason}; make room")
         if plan.transient and task.attempt < self.retries.most:
             self.journal.attempted(task.source)
             again = replace(task, attempt=task.attempt + 1)
@@ -145,7 +142,7 @@ def reason_of(error: WriteError | OSError, source: Source) -> str:
     if isinstance(error, WriteError):
         return str(error)
     if error.errno in OF_THE_MACHINE:
-        raise Stopped(f"{source.key}: {error.strerror}") from error
+        raise Stopped(f"{source.key}: {error.strerror}; make room") from error
     return f"cannot be written: {error.strerror}"
 
 

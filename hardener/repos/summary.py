@@ -19,11 +19,13 @@ DETAIL = re.compile(r"^\S+:\d+: |\S*[/\d]\S*")
 class Summary(NamedTuple):
     """The counts of a state, and its rows as plain values that JSON takes.
 
+    ``pulls``: how a pull request is (``open``, ``merged``, …), else what became of it (``postponed``) → repositories.
     ``teams``: team → kind → repositories; ``reasons``: reason without details → images left alone; ``bases``: base
     image without tag → outcome → images.
     """
 
     kinds: Counter[str]
+    pulls: Counter[str]
     outcomes: Counter[str]
     teams: dict[str, Counter[str]]
     reasons: Counter[str]
@@ -35,6 +37,7 @@ class Summary(NamedTuple):
 def summary(journal: Journal) -> Summary:
     """Return the summary of a state."""
     kinds: Counter[str] = Counter()
+    pulls: Counter[str] = Counter()
     outcomes: Counter[str] = Counter()
     teams: defaultdict[str, Counter[str]] = defaultdict(Counter)
     reasons: Counter[str] = Counter()
@@ -55,7 +58,8 @@ def summary(journal: Journal) -> Summary:
     for row in journal.repositories():
         kind = row["outcome"] if row["state"] == "done" else "pending"
         kinds[kind] += 1
-        teams[row["team"] or "nobody named"][kind] += 1
+        pulls[row["pr_state"] or row["pr_outcome"] or ""] += 1
+        teams[row["team"] or row["name"].rpartition("/")[0] or "nobody named"][kind] += 1
         repositories.append(
             {
                 "key": row["key"],
@@ -70,6 +74,8 @@ def summary(journal: Journal) -> Summary:
                 "patch": row["patch"] or "",
                 "pull_request": row["pr_url"] or "",
                 "pull_request_state": row["pr_state"] or "",
+                "pull_request_outcome": row["pr_outcome"] or "",
+                "pull_request_reason": row["pr_reason"] or "",
                 "attempts": row["attempts"],
                 "dockerfiles": row["dockerfiles"] or 0,
                 "files": row["files"] or 0,
@@ -85,7 +91,8 @@ def summary(journal: Journal) -> Summary:
             }
         )
     runs = [{**dict(row), "options": json.loads(row["options"])} for row in journal.runs()]
-    return Summary(kinds, outcomes, dict(teams), reasons, dict(bases), repositories, runs)
+    del pulls[""]
+    return Summary(kinds, pulls, outcomes, dict(teams), reasons, dict(bases), repositories, runs)
 
 
 def base_name(base: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from hardener.migration import Migration
@@ -22,6 +22,22 @@ class Kind(Enum):
     """Nothing was changed, and a person has to look at an image of it."""
     FAILED = "failed"
     """It could not be read, hardened or written."""
+
+
+class Pull(NamedTuple):
+    """What became of a repository's pull request: one or two words, why, its address, number, and how it is now.
+
+    ``state`` is ``open``, ``closed``, ``merged``, or ``""`` where there is none.  ``notes`` are what could not be done
+    beside it, a line each; ``preview`` is its title, text and diff in a dry run.
+    """
+
+    outcome: str
+    reason: str
+    url: str = ""
+    number: int = 0
+    state: str = ""
+    notes: tuple[str, ...] = ()
+    preview: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,6 +67,10 @@ class Task:
     """Whether Dockerfiles of tests, examples and vendored code are left out."""
     asks_first: bool = False
     """Whether Dockerfiles are left out whose configuration says ``pull-requests = false``."""
+    own_branch: str = ""
+    """The branch of the pull request, where one may be there already."""
+    api_url: str = ""
+    """Where the API of the source's forge is, if not at the usual place."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +122,7 @@ class Plan:
     ``commit`` is what the changes are relative to (``""`` for a work tree), ``branch`` the branch it is the tip of.
     ``errors`` has a line for each Dockerfile that could not be read, ``notes`` for what was left out; ``aside`` are the
     Dockerfiles that the task left out, ``declined`` those whose configuration wants no pull requests.
+    ``has_branch``: the task's ``own_branch`` is there.
     ``transient``: a failure of the network, which may work later.  ``machine``: one of this machine (a full disk).
     """
 
@@ -118,6 +139,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     aside: tuple[str, ...] = ()
     declined: tuple[str, ...] = ()
+    has_branch: bool = False
     dockerfiles: int = 0
     fetch_seconds: float = 0.0
     harden_seconds: float = 0.0

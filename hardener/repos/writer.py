@@ -1,4 +1,4 @@
-"""The one place where a run acts on the world: files in place, commits on branches, patch files.
+"""The one place where a run acts on the world: files in place, commits on branches, patch files, pull requests.
 
 Only the driver's own process has a writer, so whatever the workers do twice is done once here.
 """
@@ -21,21 +21,19 @@ from hardener.repos.journal import Applied
 from hardener.repos.message import message
 from hardener.repos.scraps import prefix
 from hardener.repos.shadow import new_git_directory
+from hardener.repos.stops import WriteError
 from hardener.writing import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hardener.repos.commit import Identity
+    from hardener.repos.proposing import Proposer
     from hardener.repos.sources import Source
     from hardener.repos.values import FileChange, Plan
 
-MODES = ("show", "in-place", "branch", "patches")
+MODES = ("show", "in-place", "branch", "patches", "pull-requests")
 SECONDS = 300
-
-
-class WriteError(Exception):
-    """A plan that could not be carried out; one line that says why.  Nothing of it was done."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +45,17 @@ class Writer:
     branch: str = ""
     patches: Path | None = None
     clones: Path | None = None
+    proposer: Proposer | None = None
+
+    @property
+    def full(self) -> str:
+        """Which limit is reached, so that nothing more is handed out, ``""`` where there is none."""
+        return self.proposer.full if self.proposer is not None else ""
 
     def apply(self, plan: Plan) -> Applied:
-        """Carry out one plan; raises ``WriteError``, or ``OSError`` for a disk that is full."""
+        """Carry out one plan; raises ``WriteError``, ``Stopped``, or ``OSError`` for a full disk."""
+        if self.proposer is not None:
+            return Applied(pull=self.proposer.propose(plan))
         if not plan.files or self.mode == "show":
             return Applied()
         try:

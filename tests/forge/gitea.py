@@ -19,6 +19,10 @@ def repository(world: World, repo: Repo) -> dict[str, Any]:
         "owner": {"id": 1, "login": owner},
         "default_branch": repo.default_branch,
         "archived": repo.archived,
+        "fork": bool(repo.fork_of),
+        "topics": repo.topics,
+        "language": repo.language,
+        "updated_at": datetime.fromtimestamp(repo.pushed, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "empty": not repo.tip(repo.default_branch),
         "clone_url": f"{world.url}/{repo.path}.git",
         "html_url": f"https://gitea.example/{repo.path}",
@@ -48,6 +52,20 @@ def pull(world: World, repo: Repo, one: Pull) -> dict[str, Any]:
     }
 
 
+MOST = 20  # an instance may give less than it is asked for: [api] MAX_RESPONSE_ITEMS
+
+
+def get_owner(world: World, query: Any, data: Any, owner: str) -> Answer:
+    there = owner not in world.people and world.owned(owner)
+    return (200, {"id": 9, "username": owner}) if there else (404, {"message": "not found"})
+
+
+def list_repositories(world: World, query: dict[str, str], data: Any, owner: str) -> Answer:
+    if not world.owned(owner):
+        return 404, {"message": "not found"}
+    return 200, paged([repository(world, one) for one in world.owned(owner)], query)
+
+
 def named(function: Any) -> Any:
     def call(world: World, query: dict[str, str], data: Any, path: str, *rest: str) -> Answer:
         repo = world.repos.get(path)
@@ -57,7 +75,7 @@ def named(function: Any) -> Any:
 
 
 def paged(items: list[Any], query: dict[str, str]) -> list[Any]:
-    page, size = int(query.get("page", 1)), int(query.get("limit", 30))
+    page, size = int(query.get("page", 1)), min(int(query.get("limit", 30)), MOST)
     return items[(page - 1) * size : page * size]
 
 
@@ -177,6 +195,8 @@ R = r"/repos/([^/]+/[^/]+)"
 ROUTES = [
     ("GET", "/repos/issues/search", search_issues),
     ("GET", "/user", get_user),
+    ("GET", r"/orgs/([^/]+)", get_owner),
+    ("GET", r"/(?:orgs|users)/([^/]+)/repos", list_repositories),
     ("GET", R, get_repository),
     ("POST", R + "/forks", make_fork),
     ("GET", R + "/forks", list_forks),

@@ -6,7 +6,7 @@ import base64
 import copy
 import json
 import re
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,13 @@ def repository(world: World, repo: Repo) -> dict[str, Any]:
         archived=repo.archived,
         clone_url=f"{world.url}/{repo.path}.git",
         html_url=f"https://github.example/{repo.path}",
-        url=f"{world.url}/repos/{repo.path}",
+        url=f"{world.url}{world.prefix}/repos/{repo.path}",
         permissions={"admin": False, "push": repo.can_push, "pull": True},
         has_downloads=True,
+        topics=repo.topics,
+        language=repo.language or None,
+        private=repo.private,
+        pushed_at=datetime.fromtimestamp(repo.pushed, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         fork=bool(repo.fork_of),
         **({"parent": parent(world, repo.fork_of)} if repo.fork_of else {}),
     )
@@ -79,7 +83,7 @@ def pull(world: World, repo: Repo, one: Pull, kind: str = "pull") -> dict[str, A
         merged_at="2026-01-02T00:00:00Z" if one.merged else None,
         labels=[label(name) for name in one.labels],
         html_url=f"https://github.example/{repo.path}/pull/{one.number}",
-        url=f"{world.url}/repos/{repo.path}/pulls/{one.number}",
+        url=f"{world.url}{world.prefix}/repos/{repo.path}/pulls/{one.number}",
     )
 
 
@@ -104,6 +108,44 @@ def get_user(world: World, query: Any, data: Any) -> Answer:
 @named
 def get_repository(world: World, repo: Repo, query: Any, data: Any) -> Answer:
     return 200, repository(world, repo)
+
+
+def paged(items: list[Any], query: dict[str, str]) -> list[Any]:
+    page, size = int(query.get("page", 1)), int(query.get("per_page", 30))
+    return items[(page - 1) * size : page * size]
+
+
+def list_of(world: World, query: dict[str, str], owner: str) -> Answer:
+    return 200, paged([repository(world, one) for one in world.owned(owner)], query)
+
+
+def list_repositories(world: World, query: dict[str, str], data: Any, owner: str) -> Answer:
+    if owner in world.people or not world.owned(owner):
+        return 404, {"message": "Not Found", "documentation_url": "https://docs.github.com"}
+    return list_of(world, query, owner)
+
+
+def list_persons(world: World, query: dict[str, str], data: Any, owner: str) -> Answer:
+    if owner not in world.people:
+        return 404, {"message": "Not Found", "documentation_url": "https://docs.github.com"}
+    public = [one for one in world.owned(owner) if not one.private]
+    return 200, paged([repository(world, one) for one in public], query)
+
+
+def get_person(world: World, query: Any, data: Any, name: str) -> Answer:
+    if name not in world.people:
+        return 404, {"message": "Not Found", "documentation_url": "https://docs.github.com"}
+    return 200, {**user(name), "url": f"{world.url}{world.prefix}/users/{name}"}
+
+
+def list_own(world: World, query: dict[str, str], data: Any) -> Answer:
+    assert query["affiliation"] == "owner"
+    return list_of(world, query, ACCOUNT)
+
+
+def list_installed(world: World, query: dict[str, str], data: Any) -> Answer:
+    items = [repository(world, one) for one in world.repos.values()]
+    return 200, {"total_count": len(items), "repositories": paged(items, query)}
 
 
 @named
@@ -231,11 +273,11 @@ def add_assignees(world: World, repo: Repo, query: Any, data: dict[str, Any], nu
 def make_blob(world: World, repo: Repo, query: Any, data: dict[str, Any]) -> Answer:
     content = base64.b64decode(data["content"]) if data["encoding"] == "base64" else data["content"].encode()
     sha = repo.git("hash-object", "-w", "--stdin", stdin=content)
-    return 201, shape("blob", sha=sha, url=f"{world.url}/repos/{repo.path}/git/blobs/{sha}")
+    return 201, shape("blob", sha=sha, url=f"{world.url}{world.prefix}/repos/{repo.path}/git/blobs/{sha}")
 
 
 def tree_answer(world: World, repo: Repo, sha: str) -> dict[str, Any]:
-    return shape("tree", sha=sha, url=f"{world.url}/repos/{repo.path}/git/trees/{sha}")
+    return shape("tree", sha=sha, url=f"{world.url}{world.prefix}/repos/{repo.path}/git/trees/{sha}")
 
 
 @named
@@ -281,6 +323,10 @@ def installation(world: World, repo: Repo, query: Any, data: Any) -> Answer:
     return 200, shape("installation", id=77, app_id=7, account=user("acme"), target_id=1, target_type="Organization")
 
 
+def owners_installation(world: World, query: Any, data: Any, owner: str) -> Answer:
+    return 200, shape("installation", id=77, app_id=7, account=user(owner), target_id=1, target_type="Organization")
+
+
 def installation_token(world: World, query: Any, data: Any, number: str) -> Answer:
     return 201, shape("token", token=TOKEN, expires_at="2099-01-01T00:00:00Z")
 
@@ -288,6 +334,11 @@ def installation_token(world: World, query: Any, data: Any, number: str) -> Answ
 R = r"/repos/([^/]+/[^/]+)"
 ROUTES = [
     ("GET", "/user", get_user),
+    ("GET", "/user/repos", list_own),
+    ("GET", r"/orgs/([^/]+)/repos", list_repositories),
+    ("GET", r"/users/([^/]+)/repos", list_persons),
+    ("GET", r"/users/([^/]+)", get_person),
+    ("GET", "/installation/repositories", list_installed),
     ("GET", "/app", get_app),
     ("GET", "/search/issues", search_issues),
     ("GET", R, get_repository),
@@ -307,5 +358,6 @@ ROUTES = [
     ("GET", R + "/git/commits/(.+)", get_commit),
     ("POST", R + "/git/commits", make_commit),
     ("GET", R + "/installation", installation),
+    ("GET", r"/orgs/([^/]+)/installation", owners_installation),
     ("POST", r"/app/installations/(\d+)/access_tokens", installation_token),
 ]

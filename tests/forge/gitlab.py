@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from forge.world import ACCOUNT, Pull, Repo, World
@@ -25,6 +25,9 @@ def project(world: World, repo: Repo) -> dict[str, Any]:
         "http_url_to_repo": f"{world.url}/{repo.path}.git",
         "web_url": f"https://gitlab.example/{repo.path}",
         "archived": repo.archived,
+        "topics": repo.topics,
+        "last_activity_at": datetime.fromtimestamp(repo.pushed, timezone.utc).isoformat(),
+        **({"forked_from_project": {"id": 1}} if repo.fork_of else {}),
         "empty_repo": not repo.tip(repo.default_branch),
         "import_status": "finished",
         "permissions": {"project_access": access, "group_access": None},
@@ -144,14 +147,42 @@ def make_note(world: World, repo: Repo, query: Any, data: dict[str, Any], number
     return 201, {"id": 1, "body": data["body"], "author": {"username": ACCOUNT}}
 
 
+def group(world: World, name: str) -> bool:
+    return name not in world.people and name not in world.repos and bool(world.owned(name))
+
+
+def get_group(world: World, query: Any, data: Any, name: str) -> Answer:
+    return (200, {"id": name, "full_path": name}) if group(world, name) else (404, {"message": "404 Group Not Found"})
+
+
+def list_projects(world: World, query: dict[str, str], data: Any, name: str) -> Answer:
+    assert query["include_subgroups"] == "True" or query["include_subgroups"] == "1", query
+    return 200, paged([project(world, one) for one in world.owned(name)], query)
+
+
+def list_own_projects(world: World, query: dict[str, str], data: Any, name: str) -> Answer:
+    return 200, paged([project(world, one) for one in world.owned(name)], query)
+
+
+@named
+def get_languages(world: World, repo: Repo, query: Any, data: Any) -> Answer:
+    return 200, {"Shell": 10.5, repo.language: 89.5} if repo.language else {}
+
+
 def list_users(world: World, query: dict[str, str], data: Any) -> Answer:
     name = query["username"]
+    if name in world.people:
+        return 200, [{"id": name, "username": name}]
     return 200, [{"id": PEOPLE[name], "username": name}] if name in PEOPLE else []
 
 
 P = r"/projects/(.+?)"
 ROUTES = [
     ("GET", "/users", list_users),
+    ("GET", r"/users/([^/]+)/projects", list_own_projects),
+    ("GET", r"/groups/(.+?)/projects", list_projects),
+    ("GET", r"/groups/(.+)", get_group),
+    ("GET", P + "/languages", get_languages),
     ("GET", "/merge_requests", list_own),
     ("GET", P + "/forks", list_forks),
     ("POST", P + "/fork", make_fork),

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from forge import gitea, github, gitlab
 from forge.world import ALONE, TOKEN, World
@@ -55,7 +55,16 @@ class Handler(BaseHTTPRequestHandler):
                 self.fail(fault)
                 return
         self.pass_gate("after")
-        self.answer(status, answer)
+        self.answer(status, answer, self.next_page(path, query, answer))
+
+    def next_page(self, path: str, query: dict[str, str], answer: Any) -> dict[str, str]:
+        """Return the header that leads from a full page to the next one, as GitHub and GitLab have it."""
+        listed = answer.get("repositories", ()) if isinstance(answer, dict) else answer
+        size = int(query.get("per_page", 0))
+        if self.command != "GET" or not size or not isinstance(listed, list) or len(listed) < size:
+            return {}
+        rest = urlencode({**query, "page": int(query.get("page", 1)) + 1})
+        return {"Link": f'<{self.world.url}{quote(path)}?{rest}>; rel="next"'}
 
     def pass_gate(self, when: str) -> None:
         if self.world.gate is not None:
@@ -65,11 +74,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def api(self, path: str, query: dict[str, str], data: dict[str, Any]) -> tuple[int, Any]:
         given = self.headers.get("Authorization", "") + self.headers.get("PRIVATE-TOKEN", "")
-        app = path.startswith("/app/") or path.endswith("/app") or path.endswith("/installation")
+        app = "/app/" in path or path.endswith("/app") or path.endswith("/installation")
         if not (given.endswith(TOKEN) or (app and given.startswith("Bearer ey"))):
             return 401, {"message": "Bad credentials"}
         for prefix, module in (("/api/v4", gitlab), ("/api/v1", gitea), ("/api/v3", github), ("", github)):
             if path.startswith(f"{prefix}/"):
+                self.world.prefix = prefix
                 return route(module.ROUTES, self.world, self.command, path[len(prefix) :], query, data)
         raise AssertionError(path)
 
@@ -122,6 +132,9 @@ class Handler(BaseHTTPRequestHandler):
         writes = "git-receive-pack" in path or "git-receive-pack" in query
         scheme, _, given = self.headers.get("Authorization", "").partition(" ")
         known = scheme == "Basic" and base64.b64decode(given).decode().endswith(f":{TOKEN}")
+        if repo is not None and repo.private and not known:
+            self.answer(401, {"message": "who are you"}, {"WWW-Authenticate": 'Basic realm="forge"'})
+            return
         if repo is None or (writes and known and not repo.can_push):
             self.answer(404 if repo is None else 403, {"message": "no"})
             return

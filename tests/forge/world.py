@@ -54,6 +54,10 @@ class Repo:
     number: int
     default_branch: str = "main"
     archived: bool = False
+    private: bool = False
+    topics: list[str] = field(default_factory=list)
+    language: str = ""
+    pushed: float = field(default_factory=time.time)
     can_push: bool = True
     fork_of: str = ""
     pulls: list[Pull] = field(default_factory=list)
@@ -102,6 +106,8 @@ class World:
     """All repositories of one forge, and the faults it was told to have."""
 
     def __init__(self, folder: Path) -> None:
+        self.people: set[str] = {ACCOUNT}
+        self.prefix = ""  # of the API's last call
         self.folder = folder
         self.repos: dict[str, Repo] = {}
         self.faults: list[dict[str, Any]] = []
@@ -153,6 +159,10 @@ class World:
             if one.state == "open" and (head is None or not head.tip(one.head[1])):
                 one.state = "closed"
         return repo.pulls
+
+    def owned(self, owner: str) -> list[Repo]:
+        """Return the repositories of an organisation, of a group with those in it, or of a person."""
+        return [one for one in self.repos.values() if one.path.startswith(f"{owner}/")]
 
     def search(self, branch: str = "", *, state: str = "", since: float = 0.0) -> list[tuple[Repo, Pull]]:
         """Return the account's pull requests in all repositories."""
