@@ -313,6 +313,14 @@ def test_a_dry_run_shows_title_text_and_diff_of_each_and_writes_nothing(world: W
     assert list(here.iterdir()) == []
 
 
+@pytest.mark.parametrize("words", [("--patches", "patches"), ("--branch", "b", "--clones", "clones")])
+def test_what_a_query_found_is_fetched_with_its_token(world: World, here: Path, words: tuple[str, ...]) -> None:
+    organisation(world, 1)
+    repos(f"gitlab:{world.url}/acme", *words)
+    assert rows()["r0"]["outcome"] == "changed"
+    assert not [verb for verb, path in world.calls if verb != "GET" and "upload-pack" not in path]
+
+
 def test_limits_end_a_run_and_the_next_one_goes_on(world: World, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     organisation(world, 6)
     text = repos(f"github:{world.url}/acme", "--pr", "--per-hour", "2", "-j", "1")

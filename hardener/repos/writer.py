@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from hardener.project import UnsafePath, inside
 from hardener.repos import commit, local
-from hardener.repos.clone import fetch_commit
+from hardener.repos.clone import fetch_commit, signed_in_for
 from hardener.repos.git import GitError
 from hardener.repos.journal import Applied
 from hardener.repos.message import message
@@ -77,7 +77,8 @@ class Writer:
         if plan.source.is_local:
             return Path(plan.source.location)
         assert self.clones is not None
-        return kept_clone(self.clones, plan)
+        with signed_in_for(plan.source.location, plan.source.forge):
+            return kept_clone(self.clones, plan)
 
 
 def write_in_place(root: Path, files: Iterable[FileChange]) -> None:
