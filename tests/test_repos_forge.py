@@ -321,6 +321,13 @@ def test_what_a_query_found_is_fetched_with_its_token(world: World, here: Path, 
     assert not [verb for verb, path in world.calls if verb != "GET" and "upload-pack" not in path]
 
 
+def test_a_secret_in_an_address_is_refused_before_anything_is_written(here: Path) -> None:
+    text = repos("github:acme", "--pr", "--api-url", "https://ada:secretpass@host/api/v3", code=2)
+    assert "--api-url holds a user name or password" in text
+    assert "secretpass" not in text
+    assert list(here.iterdir()) == []
+
+
 def test_limits_end_a_run_and_the_next_one_goes_on(world: World, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     organisation(world, 6)
     text = repos(f"github:{world.url}/acme", "--pr", "--per-hour", "2", "-j", "1")

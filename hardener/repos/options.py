@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -37,6 +38,10 @@ def mode(options: dict[str, Any]) -> str:
         raise click.UsageError("say what to do: --dry-run, --in-place, --branch NAME, --patches DIR or --pr")
     if options["allow_dirty"] and not options["in_place"]:
         raise click.UsageError("--allow-dirty belongs to --in-place")
+    if "@" in urlsplit(options["api_url"] or "").netloc:
+        raise click.UsageError(
+            "--api-url holds a user name or password; leave it out, see `harden pr --help` for secrets"
+        )
     if options["wait"] and not options["pull_requests"]:
         raise click.UsageError("--wait belongs to --pr")
     branch = options["branch"]
