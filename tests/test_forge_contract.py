@@ -16,7 +16,7 @@ from forge.scene import ACCOUNT, BRANCH, DONE, Scene
 from forge.server import served
 from forge.world import TOKEN, World
 
-from hardener.bot import branch, waiting
+from hardener.bot import access, branch, waiting
 
 pytest.importorskip("github", reason="PyGithub is not installed: pip install 'hardener[github]'")
 
@@ -87,7 +87,8 @@ def test_a_fork(scene: Scene) -> None:
     assert "current" in scene.run()
 
 
-def test_an_app(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def app_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sign in as an App."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -96,8 +97,28 @@ def test_an_app(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setenv("HARDEN_APP_ID", "7")
     monkeypatch.setenv("HARDEN_APP_PRIVATE_KEY", key.decode())
+
+
+def test_an_app(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    app_of(monkeypatch)
     assert "opened" in scene.run("--api-commit", "--max-open", "50")
     assert scene.is_right()
+
+
+def test_the_lists_of_an_organisation_of_oneself_and_of_an_app(
+    github: tuple[World, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, address = github
+    monkeypatch.setattr(world, "url", address)  # an answer's addresses lead through the proxy too
+    world.add("lists/one", topics=["web"], language="Go")
+    world.add(f"{ACCOUNT}/own", private=True)
+    monkeypatch.setenv("HARDEN_TOKEN", TOKEN)
+    forge = access.forge_at(world.url, "github", address)
+    (one,) = forge.repositories("lists")
+    assert (one.path, one.topics, one.language) == ("lists/one", ("web",), "Go")
+    assert f"{ACCOUNT}/own" in [one.path for one in forge.repositories(ACCOUNT)]
+    app_of(monkeypatch)
+    assert [one.path for one in access.forge_at(world.url, "github", address).repositories("lists")] == ["lists/one"]
 
 
 def test_the_proxy_does_refuse_what_is_wrong(github: tuple[World, str], scene: Scene) -> None:

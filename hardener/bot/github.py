@@ -269,11 +269,13 @@ def installation(integration: GithubIntegration, owner: str, name: str) -> Any:
 def owned(client: Github, owner: str) -> Iterator[Any]:
     """Yield PyGithub's repositories of an organisation, else of a person: one's own with those that are private."""
     try:
-        yield from client.get_organization(owner).get_repos(sort="full_name")
+        organization = client.get_organization(owner).complete()
     except UnknownObjectException:
         me: Any = client.get_user()
         own = me.login.lower() == owner.lower()
         yield from me.get_repos(affiliation="owner") if own else client.get_user(owner).get_repos()
+    else:
+        yield from organization.get_repos(sort="full_name")
 
 
 def installed(client: Github) -> Iterator[Any]:

@@ -119,9 +119,13 @@ def list_of(world: World, query: dict[str, str], owner: str) -> Answer:
     return 200, paged([repository(world, one) for one in world.owned(owner)], query)
 
 
-def list_repositories(world: World, query: dict[str, str], data: Any, owner: str) -> Answer:
+def get_organization(world: World, query: Any, data: Any, owner: str) -> Answer:
     if owner in world.people or not world.owned(owner):
         return 404, {"message": "Not Found", "documentation_url": "https://docs.github.com"}
+    return 200, shape("organization", login=owner, url=f"{world.url}{world.prefix}/orgs/{owner}")
+
+
+def list_repositories(world: World, query: dict[str, str], data: Any, owner: str) -> Answer:
     return list_of(world, query, owner)
 
 
@@ -135,7 +139,7 @@ def list_persons(world: World, query: dict[str, str], data: Any, owner: str) -> 
 def get_person(world: World, query: Any, data: Any, name: str) -> Answer:
     if name not in world.people:
         return 404, {"message": "Not Found", "documentation_url": "https://docs.github.com"}
-    return 200, {**user(name), "url": f"{world.url}{world.prefix}/users/{name}"}
+    return 200, shape("me", login=name, url=f"{world.url}{world.prefix}/users/{name}")
 
 
 def list_own(world: World, query: dict[str, str], data: Any) -> Answer:
@@ -335,6 +339,7 @@ R = r"/repos/([^/]+/[^/]+)"
 ROUTES = [
     ("GET", "/user", get_user),
     ("GET", "/user/repos", list_own),
+    ("GET", r"/orgs/([^/]+)", get_organization),
     ("GET", r"/orgs/([^/]+)/repos", list_repositories),
     ("GET", r"/users/([^/]+)/repos", list_persons),
     ("GET", r"/users/([^/]+)", get_person),

@@ -19,6 +19,7 @@ KINDS = {
     "pull-simple": "pull-request-simple",
     "user": "simple-user",
     "me": "public-user",
+    "organization": "organization-full",
     "comment": "issue-comment",
     "issue": "issue",
     "label": "label",
