@@ -88,7 +88,7 @@ def bars(
     parts = []
     for index, (name, counts) in enumerate(rows):
         top = index * ROW
-        limit = label // 7
+        limit = int(label / 7.6)
         short = name if len(name) <= limit else name[: limit - 1] + "…"
         parts.append(
             f'<text x="{label - 8}" y="{top + 16}" text-anchor="end"><title>{escape(name)}</title>'
