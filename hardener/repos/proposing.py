@@ -135,7 +135,9 @@ class Proposer:
             stack.enter_context(signed_in(repository.clone_url, *forge.credentials(repository)))
             folder = scrap_folder()
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            return self.published(self.job(forge, repository, plan, source.location, folder))
+            # The forge's own address, where it stays on its host: GitLab answers one without `.git` with a redirect.
+            url = repository.clone_url if repository.clone_url.startswith(f"{web}/") else source.location
+            return self.published(self.job(forge, repository, plan, url, folder))
 
     def job(self, forge: Forge, repository: Repository, plan: Plan, url: str, folder: Path) -> Job:
         """Return the bot's job for a plan; its commit, and what is built where one wishes that, are in ``folder``."""
