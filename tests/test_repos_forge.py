@@ -321,6 +321,22 @@ def test_what_a_query_found_is_fetched_with_its_token(world: World, here: Path, 
     assert not [verb for verb, path in world.calls if verb != "GET" and "upload-pack" not in path]
 
 
+def test_no_secret_stays_anywhere(world: World, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    organisation(world, 2)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    monkeypatch.setenv("GIT_TRACE", str(tmp_path / "trace.txt"))
+    world.fault("GET", "acme/r1$", 403, times=9, message=f"{TOKEN} is not for you")
+    repos(f"github:{world.url}/acme", "--pr", "--report", "r.html", "--report", "r.json", code=1)
+    assert (tmp_path / "trace.txt").stat().st_size
+    found = subprocess.run(["grep", "-rl", TOKEN, str(tmp_path)], capture_output=True, text=True).stdout
+    assert found == ""
+    assert list(scratch.iterdir()) == []
+    assert "HARDEN_GIT_PASSWORD" not in os.environ
+
+
 def test_a_secret_in_an_address_is_refused_before_anything_is_written(here: Path) -> None:
     text = repos("github:acme", "--pr", "--api-url", "https://ada:secretpass@host/api/v3", code=2)
     assert "--api-url holds a user name or password" in text
