@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import port_matrix
 
+from hardener.bulk import Hardened, harden_paths
 from hardener.decision import LATER_QUESTIONS
 from hardener.fixers import FIXERS
+from hardener.graph.command import drawn
+from hardener.graph.svg import standalone
 from hardener.processes import knowledge
 from hardener.reasons import QUESTIONS
 from hardener.root_tools import knowledge as knowledge_of_tools
 
 ROOT = Path(__file__).resolve().parent.parent
+FOUR_STAGES = ROOT / "fixtures" / "pipeline" / "four-stages" / "before"
 
 
 # The parts of the package, in the order in which a run meets them; the first pattern that fits a module counts.
@@ -126,6 +131,15 @@ def shown(case: str) -> str:
     return f"```diff\n{done.stdout}```\n\n```text\n{done.stderr}```"
 
 
+def picture() -> str:
+    """Return the picture of a Dockerfile of four stages, as ``harden graph`` draws it."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder).resolve() / "four"
+        shutil.copytree(FOUR_STAGES, root)
+        found = [one for one in harden_paths([root]) if isinstance(one, Hardened)]
+        return standalone(drawn([replace(one, name=Path(one.name).relative_to(root).as_posix()) for one in found]))
+
+
 def linked(source: str) -> str:
     """Return a source with its addresses as Markdown links."""
     return re.sub(r"https?://[^\s,)]+", lambda match: f"<{match[0]}>", source)
@@ -203,5 +217,6 @@ def pages() -> list[Path]:
 if __name__ == "__main__":
     for file in pages():
         file.write_text(generated(file.read_text(encoding="utf-8")), encoding="utf-8")
+    (ROOT / "docs" / "graph.svg").write_text(picture(), encoding="utf-8")
     (ROOT / "docs" / "modules.md").write_text(module_map(), encoding="utf-8")
     (ROOT / "docs" / "left-alone.md").write_text(left_alone(), encoding="utf-8")

@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "checklist": ("hardener.checklist.command", "Answer the hardening checklist for a project."),
     "rules": ("hardener.reports.rules_command", "List the fixers and the reasons against a switch."),
     "explain": ("hardener.reports.explain_command", "Explain a fixer or a reason against a switch."),
+    "graph": ("hardener.graph.command", "Draw stages, users, owners and ports, before and after."),
     "ci": ("hardener.ci.command", "Add harden --check and an image scan to a CI pipeline."),
     "pr": ("hardener.bot.command", "Open a repository's pull request, or bring it up to date."),
     "repos": ("hardener.repos.command", "Harden many repositories: folders, files of URLs, clone URLs."),
@@ -144,7 +145,7 @@ def command(name: str) -> click.Command:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "json", "sarif", "github", "gitlab", "markdown"]),
+    type=click.Choice(["text", "json", "sarif", "github", "gitlab", "markdown", "html"]),
     default="text",
     help="Print a report for people or machines on standard output; nothing is written without --in-place.",
 )

@@ -58,6 +58,10 @@ def test_the_page_of_what_is_left_alone_is_what_its_generator_writes() -> None:
     assert module.left_alone() == (ROOT / "docs" / "left-alone.md").read_text(encoding="utf-8")
 
 
+def test_the_picture_is_what_its_generator_draws() -> None:
+    assert generator().picture() == (ROOT / "docs" / "graph.svg").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("fixer", FIXERS, ids=lambda fixer: fixer.__name__)
 def test_every_fixer_has_its_row_in_the_table(fixer) -> None:
     page = (ROOT / "docs" / "fixers.md").read_text(encoding="utf-8")

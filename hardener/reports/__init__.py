@@ -17,6 +17,7 @@ FORMATS = {
     "github": "hardener.reports.github",
     "gitlab": "hardener.reports.gitlab",
     "markdown": "hardener.reports.markdown",
+    "html": "hardener.reports.as_html",
 }
 
 

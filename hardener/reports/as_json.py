@@ -12,7 +12,7 @@ from hardener.reports.model import counts, service_counts, text_of, uri_path
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hardener.reports.model import Changed, FileReport, Image
+    from hardener.reports.model import Changed, FileReport, Image, Step
 
 # Grows by its second number where keys are added; a reader of 1.0 can read every 1.x.
 SCHEMA_VERSION = "1.0"
@@ -43,7 +43,7 @@ def entry(file: FileReport) -> dict[str, Any]:
         "error": None if failure is None else {"line": failure.line or None, "message": failure.message},
         "images": [image(one) for one in file.images],
         "services": [one._asdict() for one in file.services],
-        "steps": [{**one._asdict(), "path": uri_path(one.path)} for one in file.steps],
+        "steps": [step(one) for one in file.steps],
         "changes": [change(one) for one in file.changed],
     }
 
@@ -52,6 +52,12 @@ def image(one: Image) -> dict[str, Any]:
     """Return one image."""
     steps = [step._asdict() for step in one.data_steps]
     return {**one._asdict(), "name": one.name or None, "user": one.user or None, "data_steps": steps}
+
+
+def step(one: Step) -> dict[str, Any]:
+    """Return one step."""
+    places = [{**place._asdict(), "path": uri_path(place.path)} for place in one.places]
+    return {**one._asdict(), "path": uri_path(one.path), "places": places}
 
 
 def change(one: Changed) -> dict[str, Any]:

@@ -73,6 +73,18 @@ class Service(NamedTuple):
         return text + left_out
 
 
+class Place(NamedTuple):
+    """Where a step changes a file: its path as the user would write it, and lines that count from 1.
+
+    ``line`` is where it begins in the file before the run, ``new_line`` and ``last_line`` its first and last after it.
+    """
+
+    path: str
+    line: int
+    new_line: int
+    last_line: int
+
+
 class Step(NamedTuple):
     """One thing that a fixer did or left: ``path`` as the user would write it, ``line`` 1-based, before the run."""
 
@@ -81,6 +93,7 @@ class Step(NamedTuple):
     line: int
     reason: str
     is_edit: bool
+    places: tuple[Place, ...] = ()
 
 
 class Changed(NamedTuple):
@@ -103,6 +116,8 @@ class FileReport(NamedTuple):
     steps: tuple[Step, ...] = ()
     changed: tuple[Changed, ...] = ()
     failure: Failure | None = None
+    source: bytes = b""
+    """The file as it was; in no report but that which shows it."""
 
 
 def file_report(one: Hardened | Failure) -> FileReport:
@@ -117,16 +132,20 @@ def file_report(one: Hardened | Failure) -> FileReport:
             return one.name
         return shown(root / path)
 
-    lines: dict[int, tuple[PurePosixPath, int]] = {}
+    places: dict[int, list[Place]] = {}
     for change in changes(result):
-        lines.setdefault(id(change.finding), (change.path, change.old))
+        place = Place(path_of(change.path), change.old, change.new, change.last)
+        places.setdefault(id(change.finding), []).append(place)
     steps = []
     for finding in result.findings:
-        path, line = lines.get(id(finding), (finding.path, finding.line))
-        steps.append(Step(finding.fixer, path_of(path), line, finding.reason, bool(finding.edits)))
+        own = tuple(places.get(id(finding), ()))
+        path, line = (own[0].path, own[0].line) if own else (path_of(finding.path), finding.line)
+        steps.append(Step(finding.fixer, path, line, finding.reason, bool(finding.edits), own))
     changed = tuple(Changed(path_of(path), *pair) for path, pair in result.changed.items())
     services = tuple(service(unit, result.fixer) for unit in result.units)
-    return FileReport(one.name, tuple(map(image, result.stages)), services, tuple(steps), changed)
+    source = result.before.files[result.before.dockerfile_path]
+    images = tuple(map(image, result.stages))
+    return FileReport(one.name, images, services, tuple(steps), changed, source=source)
 
 
 def image(stage: StageResult) -> Image:
