@@ -50,6 +50,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 # In it a shell asks for completions: https://click.palletsprojects.com/en/stable/shell-completion/
 COMPLETE = "_HARDEN_COMPLETE"
+# With it a fault of the program shows its traceback.
+DEBUG = "HARDEN_DEBUG"
 
 
 class Main(click.Command):
@@ -57,7 +59,18 @@ class Main(click.Command):
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, *rest: Any, **extra: Any) -> Any:
         """Run the command that the first argument names, else this one."""
-        given = list(sys.argv[1:] if args is None else args)
+        try:
+            return self.chosen(list(sys.argv[1:] if args is None else args), prog_name, *rest, **extra)
+        except Exception as error:
+            if os.environ.get(DEBUG):
+                raise
+            from hardener.terminal import say  # noqa: PLC0415
+
+            say(f"error: {type(error).__name__}: {error}; this is a fault of harden: please report it, with {DEBUG}=1")
+            sys.exit(2)
+
+    def chosen(self, given: list[str], prog_name: str | None, *rest: Any, **extra: Any) -> Any:
+        """Run the command that the first argument names, else this one; answer a shell that asks for completions."""
         if COMPLETE in os.environ:
             from hardener.completion import complete  # noqa: PLC0415
 

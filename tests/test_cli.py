@@ -653,3 +653,20 @@ def test_verbose_tells_the_size_of_the_change(tmp_path, newline) -> None:
         [sys.executable, "-m", "hardener", str(tmp_path / "Dockerfile"), "--check", "--verbose"], capture_output=True
     )
     assert b"Dockerfile: 3 lines added, 1 removed in 1 file\n" in found.stderr
+
+
+@pytest.mark.parametrize("arguments", [["."], ["graph", "."], ["explain", "Dockerfile"], ["checklist"]])
+def test_a_fault_of_the_program_is_one_line_without_a_traceback(arguments, here, monkeypatch) -> None:
+    flask(here)
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("by hand")
+
+    monkeypatch.setattr("hardener.bulk.harden_paths", broken)
+    monkeypatch.setattr("hardener.showing.harden_paths", broken)
+    monkeypatch.setattr("hardener.checklist.project.answers", broken)
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].startswith("error: ZeroDivisionError: by hand; this is a fault of harden")
+    monkeypatch.setenv("HARDEN_DEBUG", "1")
+    assert isinstance(CliRunner().invoke(main, arguments, prog_name="harden").exception, ZeroDivisionError)

@@ -142,7 +142,8 @@ def table(name: str, file: FileReport, path: str, before: list[str], after: list
     columns = '<col class="n"><col>' * len(titles)
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{text(uri_path(path))} side by side">'
-        f'<table class="diff{" one" if is_one else ""}">{caption}<colgroup>{columns}</colgroup><thead><tr>{head}</tr></thead>{body}</table></div>'
+        f'<table class="diff{" one" if is_one else ""}">{caption}<colgroup>{columns}</colgroup>'
+        f"<thead><tr>{head}</tr></thead>{body}</table></div>"
     )
 
 
