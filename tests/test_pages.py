@@ -267,7 +267,10 @@ def test_a_browser_runs_the_script_of_a_page(four) -> None:
         "FROM python:3.12-slim\n" + "# far away\n" * 40 + 'COPY app.py .\nCMD ["python", "app.py"]\n'
     )
     CliRunner().invoke(main, [".", "--format", "html", "--output", "page.html"], prog_name="harden")
-    assert '<tr class="fold" hidden>' in (four / "page.html").read_text()
+    page = (four / "page.html").read_text()
+    assert '<tr class="fold" hidden>' in page
+    keys = "for (const key of 'jjkj') dispatchEvent(new KeyboardEvent('keydown', {key}));"
+    (four / "page.html").write_text(page.replace("</body>", f"<script>{keys}</script></body>"))
     done = subprocess.run(
         ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={four / 'profile'}", "--dump-dom",
          (four / "page.html").as_uri()],
@@ -275,3 +278,5 @@ def test_a_browser_runs_the_script_of_a_page(four) -> None:
     )  # fmt: skip
     assert re.search(r'<button id="theme" type="button">', done.stdout)
     assert re.search(r'<tr class="fold"><td colspan="4"><button', done.stdout)
+    stops = re.findall(r'<tr[^>]* class="(stop[^"]*)"', done.stdout)
+    assert [number for number, name in enumerate(stops) if name == "stop here"] == [1], stops

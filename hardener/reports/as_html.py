@@ -27,7 +27,7 @@ SHORTEST_FOLD = 4
 # What became of these is told by the edits at their own lines.
 TOLD_BY_EDITS = ("switched", "prepared", "hardened")
 LEGEND = (
-    '<p class="legend"><kbd>j</kbd> and <kbd>k</kbd> go to the next and the last change; a name such as '
+    '<p class="legend"><kbd>j</kbd> and <kbd>k</kbd> go to the next and the previous change; a name such as '
     "<code>own_copied</code> leads to what it means.</p>"
 )
 
