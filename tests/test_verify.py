@@ -255,7 +255,7 @@ def test_a_compose_file_keeps_to_itself(tmp_path: Path) -> None:
 
 
 def test_a_locked_service_keeps_what_it_had(tmp_path: Path) -> None:
-    config = {"services": {"web": {"build": {"context": "."}, "tmpfs": "/tmp:size=1m", "security_opt": ["a:b"]}}}
+    config = {"services": {"web": {"build": {"context": "."}, "tmpfs": "/tmp:size=1m", "security_opt": ["no-new-privileges:true", "a:b"]}}}
     web = compose_file.isolated(config, isolation(tmp_path, locked=True, user="1:0"))[0]["services"]["web"]
     assert (web["cap_drop"], web["read_only"], web["user"], web["tmpfs"]) == (["ALL"], True, "1:0", "/tmp:size=1m")
     assert web["security_opt"] == ["a:b", "no-new-privileges:true"]

@@ -102,7 +102,8 @@ def isolate_service(name: str, service: dict[str, Any], to: Isolation, notes: li
     if is_own and to.locked:
         service["cap_drop"] = ["ALL"]
         service["read_only"] = True
-        service["security_opt"] = [*(service.get("security_opt") or ()), "no-new-privileges:true"]
+        kept = [one for one in service.get("security_opt") or () if not str(one).startswith("no-new-privileges")]
+        service["security_opt"] = [*kept, "no-new-privileges:true"]  # Compose refuses a line that is there twice
         temporary = service.get("tmpfs") or []
         temporary = [temporary] if isinstance(temporary, str) else temporary
         if not any(str(one).partition(":")[0] == "/tmp" for one in temporary):  # noqa: S108

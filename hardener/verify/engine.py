@@ -81,6 +81,11 @@ class Engine:
         return said.out
 
     @property
+    def removal(self) -> list[str]:
+        """The command that ends and removes a container at once: Podman waits ten seconds unless told otherwise."""
+        return ["rm", "--force", "--volumes", *(["--time", "0"] if self.kind == "podman" else [])]
+
+    @property
     def is_remote(self) -> bool:
         """Whether the engine runs on another machine, whose ports and processes cannot be reached from here."""
         host = os.environ.get("DOCKER_HOST" if self.kind == "docker" else "CONTAINER_HOST", "")

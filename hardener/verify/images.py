@@ -139,7 +139,7 @@ class ImageRunner:
     def stop(self) -> None:
         """Remove the containers."""
         for name in self.containers:
-            self.place.engine.ask("rm", "--force", "--volumes", name)
+            self.place.engine.ask(*self.place.engine.removal, name)
         self.containers.clear()
 
     def drop(self, storage: str) -> None:

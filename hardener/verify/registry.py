@@ -35,7 +35,7 @@ LABEL = "hardener.verify"
 HOME_LABEL = "hardener.verify.home"
 # Listing and removal of each kind, in the order in which they can go: nothing goes that another still uses.
 KINDS = {
-    "container": (("ps", "--all", "--quiet", "--no-trunc"), ("rm", "--force", "--volumes")),
+    "container": (("ps", "--all", "--quiet", "--no-trunc"), ()),  # see `Engine.removal`
     "network": (("network", "ls", "--quiet", "--no-trunc"), ("network", "rm")),
     "volume": (("volume", "ls", "--quiet"), ("volume", "rm", "--force")),
     "image": (("images", "--all", "--quiet", "--no-trunc"), ("rmi", "--force")),
@@ -126,7 +126,8 @@ def remove_leftovers(engine: Engine, runs: Path, home: str, say: Callable[[str],
 def remove(engine: Engine, label: str, keep: frozenset[str]) -> int:
     """Remove every object with a label, but those of the runs in ``keep``; return how many there were."""
     count = 0
-    for kind, (listing, removal) in KINDS.items():
+    for kind, (listing, words) in KINDS.items():
+        removal = words or engine.removal
         found = list(dict.fromkeys(engine.do(*listing, "--filter", label).split()))
         if keep and found:
             found = [one for one in found if run_of(engine, kind, one) not in keep]

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from hardener.verify import sockets
 from hardener.verify.engine import EngineFailed
 from hardener.verify.observation import EPHEMERAL, Answer, Seen
 from hardener.verify.probes import Probe, ask_until, is_open
+from hardener.verify.processes import listening, owners
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,46 +58,6 @@ def state(engine: Engine, container: str) -> State:
         int(about.get("RestartCount") or 0), "" if health == "none" else health, int(now.get("Pid") or 0), ports,
         str(now.get("Error") or ""),
     )  # fmt: skip
-
-
-def listening(engine: Engine, container: str, process: int) -> tuple[int, ...] | None:
-    """Return the ports that a container listens on; ``None`` where neither this machine nor its own ``cat`` tells."""
-    own = Path("/proc", str(process))
-    with contextlib.suppress(OSError):
-        if not engine.is_remote and process and is_of(own, container, engine):
-            return sockets.listening((own / "net/tcp").read_text(), tables_of(own / "net/tcp6"))
-    said = engine.ask("exec", container, "cat", "/proc/net/tcp", "/proc/net/tcp6")
-    if "local_address" in said.out:
-        return sockets.listening(said.out)
-    return None
-
-
-def tables_of(file: Path) -> str:
-    """Return a table of the kernel, ``""`` where it has none (IPv6 switched off)."""
-    return file.read_text() if file.exists() else ""
-
-
-def is_of(process: Path, container: str, engine: Engine) -> bool:
-    """Whether a process of this machine really is the container's: the engine may run in a machine of its own."""
-    identity = engine.ask("inspect", "--format", "{{.Id}}", container).out.strip()
-    return bool(identity) and identity in (process / "cgroup").read_text()
-
-
-def owners(engine: Engine, container: str, process: int) -> tuple[str | None, tuple[str, ...]]:
-    """Return ``uid:gid`` of process 1 and of all processes, as the kernel has them."""
-    said = engine.ask("top", container, "-eo", "pid,uid,gid,args") if engine.kind == "docker" else None
-    if said is None or said.code:
-        said = engine.ask("top", container, "hpid", "huser", "hgroup", "args")
-    rows = [row.split(None, 3) for row in said.out.splitlines()[1:]] if not said.code else []
-    rows = [row for row in rows if len(row) >= 3 and row[0].isdecimal()]
-    if rows:
-        first = next((row for row in rows if row[0] == str(process)), rows[0])
-        return f"{first[1]}:{first[2]}", tuple(sorted({f"{row[1]}:{row[2]}" for row in rows}))
-    said = engine.ask("exec", container, "cat", "/proc/1/status")
-    fields = {row.split()[0]: row.split()[1] for row in said.out.splitlines() if len(row.split()) > 1}
-    if "Uid:" in fields:
-        return f"{fields['Uid:']}:{fields['Gid:']}", ()
-    return None, ()
 
 
 def log_of(engine: Engine, container: str) -> str:
@@ -159,6 +117,9 @@ def wait_ready(
     begun = time.monotonic()
     while time.monotonic() < deadline:
         now = {name: state(engine, one) for name, one in alive.items()}
+        for name, one in now.items():
+            if engine.kind == "podman" and one.health == "starting":  # its own timers are systemd's, not everywhere
+                engine.ask("healthcheck", "run", alive[name])
         if any(one.status in ("exited", "dead", "gone") for one in now.values()):
             time.sleep(0.3)
             return
