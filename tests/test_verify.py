@@ -17,9 +17,10 @@ from conftest import FIXTURES
 from hardener.cli import main
 from hardener.needs import Needs, needs_from
 from hardener.settings import ConfigurationError, Settings
-from hardener.verify import causes, compose_file, probes, registry, sockets
+from hardener.verify import causes, compose_file, probes, processes, registry, sockets
 from hardener.verify.compare import BETTER, BROKEN, SAME, UNJUDGED, judge, unwritten
 from hardener.verify.configuration import with_needs
+from hardener.verify.data import File, unusable
 from hardener.verify.observation import Answer, Image, Seen, Side
 from hardener.verify.remedies import Evidence, proposals
 
@@ -97,6 +98,43 @@ def test_a_port_may_move_as_configured_or_anywhere_but_not_vanish() -> None:
     assert verdict(changed(ROOT_SEEN, ports=(80, 9000)), changed(USER_SEEN, ports=(8080,))) == BROKEN
     assert verdict(changed(ROOT_SEEN, ports=(80, 40123)), changed(USER_SEEN, ports=(8080, 51000))) == BETTER
     assert verdict(changed(ROOT_SEEN, ports=None), changed(USER_SEEN, ports=())) == BETTER
+
+
+def test_a_printed_command_that_fails_and_data_that_cannot_be_used_are_broken() -> None:
+    before = side(ROOT_SEEN, again=ROOT_SEEN)
+    failed = Side(**{**side(USER_SEEN, upgrade=USER_SEEN).__dict__, "refused": ("chown ...: Operation not permitted",)})
+    lost = side(USER_SEEN, upgrade=changed(USER_SEEN, unusable=("/data/notes.db",)))
+    assert judge(before, side(USER_SEEN, upgrade=USER_SEEN), Settings().new_port).verdict == BETTER
+    for after, kind in ((failed, "migration"), (lost, "data")):
+        found = judge(before, after, Settings().new_port)
+        assert (found.verdict, [one.kind for one in found.reasons]) == (BROKEN, [kind])
+        assert [one.kind for one in causes.causes_of(found.reasons)] == [kind]
+
+
+@pytest.mark.parametrize(
+    ("owner", "mode", "written", "usable"),
+    [
+        ((5000, 5000), 0o600, True, True),
+        ((0, 0), 0o644, False, True),  # came with the image: to be read
+        ((0, 0), 0o600, False, False),
+        ((0, 0), 0o644, True, False),  # the program wrote it, and could not again
+        ((0, 0), 0o666, True, True),
+        ((0, 5000), 0o660, True, True),
+        ((4999, 4999), 0o644, True, False),  # given to somebody else
+        ((999, 999), 0o600, False, True),  # another service's
+    ],
+)
+def test_data_are_judged_by_owner_and_mode(owner, mode, written, usable) -> None:
+    file = File("/data/x", *owner, mode, 20.0 if written else 5.0, is_folder=False)
+    assert unusable([file], "5000:5000", 10.0) == (() if usable else ("/data/x",))
+    assert unusable([file], "0:0", 10.0) == ()
+
+
+def test_ids_are_those_of_the_container() -> None:
+    assert processes.ids_of("Name:\tsh\nUid:\t101000\t101000\nGid:\t100000\t1\n") == (101000, 100000)
+    assert processes.ids_of("Name:\tsh\n") is None
+    rootless = "         0       1000          1\n         1     100000      65536\n"
+    assert [processes.inside(one, rootless) for one in (1000, 100999, 5)] == [0, 1000, -1]
 
 
 def test_a_lock_up_counts_only_against_what_survived_it_before() -> None:
@@ -255,7 +293,15 @@ def test_a_compose_file_keeps_to_itself(tmp_path: Path) -> None:
 
 
 def test_a_locked_service_keeps_what_it_had(tmp_path: Path) -> None:
-    config = {"services": {"web": {"build": {"context": "."}, "tmpfs": "/tmp:size=1m", "security_opt": ["no-new-privileges:true", "a:b"]}}}
+    config = {
+        "services": {
+            "web": {
+                "build": {"context": "."},
+                "tmpfs": "/tmp:size=1m",
+                "security_opt": ["no-new-privileges:true", "a:b"],
+            }
+        }
+    }
     web = compose_file.isolated(config, isolation(tmp_path, locked=True, user="1:0"))[0]["services"]["web"]
     assert (web["cap_drop"], web["read_only"], web["user"], web["tmpfs"]) == (["ALL"], True, "1:0", "/tmp:size=1m")
     assert web["security_opt"] == ["a:b", "no-new-privileges:true"]

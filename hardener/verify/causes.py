@@ -28,6 +28,8 @@ DESCRIBED = {
     "missing-file": "{0} is not there for the new user",
     "home": "HOME is not writable: {0}",
     "root-tools": "{0} lies below /root, which only root may enter",
+    "migration": "the printed command does not give the data to the new user",
+    "data": "{0} does not belong to the new user, who may not use it",
     "unknown": "why is not known",
 }
 
@@ -92,6 +94,10 @@ def causes_of(reasons: Iterable[Reason]) -> tuple[Cause, ...]:
     """Return the causes of everything that broke, each once, those with a path or a name first."""
     found: list[Cause] = []
     for reason in reasons:
+        if reason.kind in ("migration", "data"):  # the lines are a command's or paths, no program's words
+            about = reason.excerpt.split("\n", 1)[0]
+            found.append(Cause(reason.kind, about, reason.text, reason.service, reason.scenario))
+            continue
         for line in reason.excerpt.splitlines():
             cause = cause_of_line(line)
             if cause is not None:

@@ -40,7 +40,7 @@ HARMLESS = re.compile(r"/__pycache__(?:/|$)|/\.pytest_cache|/\.wh\.")
 
 @dataclass(frozen=True)
 class Reason:
-    """One thing that is worse: ``kind`` is build, start, exit, restarts, health, port, probe, log or user.
+    """One thing that is worse: ``kind`` is build, start, exit, restarts, health, port, probe, log, data or migration.
 
     ``scenario`` is one of `SCENARIOS`; ``text`` one sentence; ``excerpt`` the lines that show it.
     """
@@ -84,7 +84,8 @@ def judge(
     ]
     if dead:
         return Judgement(UNJUDGED, tuple(dead))
-    reasons: list[Reason] = []
+    text = "a command that is printed for data that are there already fails"
+    reasons = [Reason("migration", "upgrade", "", text, one) for one in after.refused]
     gains: list[str] = []
     for scenario, services in after.scenarios.items():
         for name, seen in services.items():
@@ -167,6 +168,8 @@ def differences(
         text = answer_differs(earlier, later, tolerance)
         if text:
             yield "probe", f"{earlier.probe} {text}", last(new)
+    if new.unusable:
+        yield "data", "its user cannot use data that were written before", "\n".join(new.unusable)
     lines = new_refusals(old.log, new.log, allowed)
     if lines:
         yield "log", "its log says that it was refused something, and did not before", "\n".join(lines[:EXCERPT])

@@ -80,6 +80,13 @@ class Engine:
             raise EngineFailed(last_lines(said.err or said.out))
         return said.out
 
+    def raw(self, *words: str, seconds: float = SHORT_SECONDS) -> bytes:
+        """Run a command and return the bytes of its standard output; raises ``EngineFailed`` where it fails."""
+        done = run([self.kind, *words], seconds)
+        if done.returncode:
+            raise EngineFailed(last_lines(done.stderr.decode("utf-8", "replace")))
+        return done.stdout
+
     @property
     def removal(self) -> list[str]:
         """The command that ends and removes a container at once: Podman waits ten seconds unless told otherwise."""
@@ -92,17 +99,24 @@ class Engine:
         return host.startswith(("ssh://", "tcp://")) and "127.0.0.1" not in host and "localhost" not in host
 
 
-def call(command: list[str], seconds: float, env: dict[str, str] | None = None) -> Said:
-    """Run one command of an engine; raises ``TimedOut`` and ``EngineGone``."""
+def run(
+    command: list[str], seconds: float, env: dict[str, str] | None = None, given: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
+    """Run one command of an engine with ``given`` as its input; raises ``TimedOut`` and ``EngineFailed``."""
     try:
-        done = subprocess.run(
-            command, capture_output=True, timeout=seconds, check=False, stdin=subprocess.DEVNULL,
+        return subprocess.run(
+            command, capture_output=True, timeout=seconds, check=False, input=given,
             preexec_fn=die_with_parent, env={**os.environ, **(env or {})},
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise TimedOut(f"`{' '.join(command[:3])}` did not end within {seconds:.0f} s") from None
     except OSError as error:
         raise EngineFailed(f"{command[0]} cannot be run: {error.strerror}") from None
+
+
+def call(command: list[str], seconds: float, env: dict[str, str] | None = None) -> Said:
+    """Run one command of an engine; raises ``TimedOut`` and ``EngineGone``."""
+    done = run(command, seconds, env)
     said = Said(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
     if said.code and any(one in said.err for one in GONE[:5]):
         raise EngineGone(f"the engine stopped answering: {last_lines(said.err, 1)}")

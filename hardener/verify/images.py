@@ -69,6 +69,10 @@ class ImageRunner:
         """Return the paths that are volumes."""
         return self.volumes
 
+    def data_paths(self, service: str) -> tuple[str, ...]:
+        """Return the paths that are volumes: no folder of the host is mounted."""
+        return self.volume_paths(service)
+
     @property
     def tag(self) -> str:
         """The tag of the image."""

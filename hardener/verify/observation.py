@@ -39,7 +39,8 @@ class Seen:
 
     ``error`` is what the engine said where it could not start it.  ``user`` is ``uid:gid`` of process 1, ``users``
     those of all processes; ``ports`` are the TCP ports it listens on beyond its own loopback; both ``None`` where
-    they could not be seen.  ``written`` are the paths of its file system that changed since it was made.
+    they could not be seen.  ``written`` are the paths of its file system that changed since it was made; ``unusable``,
+    of data that the image before wrote, what its user cannot read or write.
     """
 
     running: bool = False
@@ -54,6 +55,7 @@ class Seen:
     answers: tuple[Answer, ...] = ()
     written: tuple[str, ...] = ()
     seconds: float = 0.0
+    unusable: tuple[str, ...] = ()
 
     @property
     def works(self) -> bool:
@@ -83,6 +85,8 @@ class Side:
     images: dict[str, Image] = field(default_factory=dict)
     scenarios: dict[str, dict[str, Seen]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    """The one-time commands that the hardener printed and that failed, with what they said."""
 
     @property
     def built(self) -> bool:

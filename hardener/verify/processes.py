@@ -38,7 +38,7 @@ def is_of(process: Path, container: str, engine: Engine) -> bool:
 
 
 def owners(engine: Engine, container: str, process: int) -> tuple[str | None, tuple[str, ...]]:
-    """Return ``uid:gid`` of process 1 and of all processes, as the container has them; numbers, where they are known."""
+    """Return ``uid:gid`` of process 1 and of all processes, in the container: numbers, where they are known."""
     known = None if engine.kind == "docker" else of_first(engine, container, process)
     if engine.kind == "docker":
         said = engine.ask("top", container, "-eo", "pid,uid,gid,args")

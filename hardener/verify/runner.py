@@ -105,6 +105,9 @@ class Runner(Protocol):
     def volume_paths(self, service: str) -> tuple[str, ...]:
         """Return the paths of a service's container that are volumes."""
 
+    def data_paths(self, service: str) -> tuple[str, ...]:
+        """Return the paths of a service's container that outlive it and that it may write: volumes and folders."""
+
     def build(self) -> dict[str, Image]:
         """Build every image and return what each service's is; raises ``BuildFailed``."""
 

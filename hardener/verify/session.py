@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hardener.migration import Migration
 from hardener.verify.compare import BROKEN, Judgement, judge
+from hardener.verify.data import files_in, started_at, unusable
 from hardener.verify.engine import TimedOut
 from hardener.verify.observation import ABOUT, Side
 from hardener.verify.runner import ARBITRARY, BuildFailed, Options
@@ -103,24 +104,25 @@ def observe_after(
     seen, _ = started(runner, storage, Options(), before.asked, steps, "after: the first start")
     side.scenarios["start"] = seen
     scenarios(runner, side, storage, before.asked, steps)
+    printed = migrations is not None
     if migrations is None:
         migrations = generic_migrations(runner, side)
-    notes = upgrade(runner, before, side, migrations)
+    notes, side = upgrade(runner, before, side, migrations, printed=printed)
     runner.drop(storage)
-    return confirmed(runner, before, side, notes, migrations, tolerance, allowed)
+    return confirmed(runner, before, side, notes, migrations, tolerance, allowed, printed=printed)
 
 
 def confirmed(
     runner: Runner, before: Before, side: Side, notes: list[str], migrations: Sequence[Migration],
-    tolerance: float, allowed: tuple[str, ...],
+    tolerance: float, allowed: tuple[str, ...], *, printed: bool,
 ) -> Attempt:  # fmt: skip
     """Judge a side; what broke is started once more before it is believed."""
     new_port = runner.place.settings.new_port
     judgement = judge(before.side, side, new_port, tolerance, allowed)
     if judgement.verdict == BROKEN:
         broken = {one.scenario for one in judgement.reasons}
-        again = Side(images=side.images, scenarios=dict(side.scenarios))
-        repeat(runner, before, again, broken, migrations)
+        again = replace(side, scenarios=dict(side.scenarios), refused=())
+        again = repeat(runner, before, again, broken, migrations, printed=printed)
         second = judge(before.side, again, new_port, tolerance, allowed)
         if second.verdict != BROKEN:
             notes.append("it failed at the first try and passed at the second")
@@ -200,24 +202,57 @@ def one_scenario(
     runner.drop(own)
 
 
-def upgrade(runner: Runner, before: Before, side: Side, migrations: Sequence[Migration]) -> list[str]:
-    """Let the image before write volumes, run the one-time commands, and start the image after on them."""
+def upgrade(
+    runner: Runner, before: Before, side: Side, migrations: Sequence[Migration], *, printed: bool
+) -> tuple[list[str], Side]:
+    """Let the image before write volumes, run the one-time commands, and start the image after on them.
+
+    Returns notes, and the side with what came of it; that a command fails which was ``printed`` counts.
+    """
     if "upgrade" in runner.place.wishes.skip or not before.runner.has_volumes:
-        return []
-    started(before.runner, UPGRADE, Options(), before.asked, before.steps, "before: writes the volumes for an upgrade")
+        return [], side
+    text = "before: writes the volumes for an upgrade"
+    try:
+        started(before.runner, UPGRADE, Options(), before.asked, before.steps, text, stay=True)
+        since = min(began(before.runner, name) for name in before.runner.services)
+    finally:
+        before.runner.stop()
     if isinstance(runner, ComposeRunner) and isinstance(before.runner, ComposeRunner):
         runner.swapped = folders_of_data(before.runner, runner)
     before.steps("after: the commands for data that are there already")
     failed = runner.migrate(UPGRADE, migrations)
-    found, _ = started(runner, UPGRADE, Options(), before.asked, before.steps, f"after: {ABOUT['upgrade']}")
-    side.scenarios["upgrade"] = found
+    try:
+        text = f"after: {ABOUT['upgrade']}"
+        found, _ = started(runner, UPGRADE, Options(), before.asked, before.steps, text, stay=True)
+        side.scenarios["upgrade"] = {name: with_data(runner, name, one, since) for name, one in found.items()}
+    finally:
+        runner.stop()
     runner.drop(UPGRADE)
     before.runner.drop(UPGRADE)
-    return [f"a command for data that are there already failed: {one}" for one in failed]
+    if printed:
+        return [], replace(side, refused=tuple(failed))
+    return [f"a command for data that are there already failed: {one}" for one in failed], side
 
 
-def repeat(runner: Runner, before: Before, side: Side, broken: set[str], migrations: Sequence[Migration]) -> None:
-    """Start a side once more in the ways in which it broke; results replace those in ``side``."""
+def began(runner: Runner, service: str) -> float:
+    """Return when a service's container was started, in seconds of the epoch; infinity without one."""
+    container = runner.container_of(service)
+    return started_at(runner.place.engine, container) if container else float("inf")
+
+
+def with_data(runner: Runner, service: str, seen: Seen, since: float) -> Seen:
+    """Return what was seen of a service, with the data that its user cannot use."""
+    container = runner.container_of(service)
+    if not seen.running or seen.user is None or not container:
+        return seen
+    files = files_in(runner.place.engine, container, runner.data_paths(service))
+    return replace(seen, unusable=unusable(files, seen.user, since))
+
+
+def repeat(
+    runner: Runner, before: Before, side: Side, broken: set[str], migrations: Sequence[Migration], *, printed: bool
+) -> Side:
+    """Return a side that was started once more in the ways in which it broke."""
     time.sleep(1.0)
     storage = f"{runner.place.side}-once-more"
     if broken & {"start", "again"}:
@@ -227,8 +262,9 @@ def repeat(runner: Runner, before: Before, side: Side, broken: set[str], migrati
         if name in broken:
             one_scenario(runner, side, name, storage, before.asked, before.steps)
     if "upgrade" in broken:
-        upgrade(runner, before, side, migrations)
+        _, side = upgrade(runner, before, side, migrations, printed=printed)
     runner.drop(storage)
+    return side
 
 
 def folders_of_data(before: ComposeRunner, after: ComposeRunner) -> dict[str, str]:

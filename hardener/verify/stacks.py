@@ -55,6 +55,13 @@ class ComposeRunner:
         own = self.images[service].volumes if service in self.images else ()
         return tuple(dict.fromkeys((*named, *own)))
 
+    def data_paths(self, service: str) -> tuple[str, ...]:
+        """Return the paths of a service's container that are volumes or writable folders of the host."""
+        mounts = (self.config.get("services") or {}).get(service, {}).get("volumes") or ()
+        folders = [one for one in mounts if one.get("type") == "bind" and not one.get("read_only")]
+        own = [str(one["target"]) for one in folders if not str(one.get("source") or "").endswith(compose_file.SOCKETS)]
+        return tuple(dict.fromkeys((*self.volume_paths(service), *own)))
+
     def build(self) -> dict[str, Image]:
         """Build the services' images; raises ``BuildFailed``."""
         said = stream(
