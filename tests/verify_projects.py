@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from probe import ALL, Project
 
-NETWORK = ["--build-network", "host"] if "HARDENER_ENGINE" in os.environ else []
+NETWORK = ["--build-network", "host", "--without-syntax-line"] if "HARDENER_ENGINE" in os.environ else []
 GOOD = ("same", "better")
 
 

@@ -178,7 +178,7 @@ def verify(path: Path, options: dict[str, Any], overrides: dict[str, Any]) -> An
     from hardener.settings import ConfigurationError  # noqa: PLC0415
     from hardener.terminal import say  # noqa: PLC0415
     from hardener.verify import registry, verification  # noqa: PLC0415
-    from hardener.verify.engine import EngineFailed, EngineMissing, find  # noqa: PLC0415
+    from hardener.verify.engine import EngineFailed, EngineGone, EngineMissing, find  # noqa: PLC0415
     from hardener.verify.probes import ProbeError, parse  # noqa: PLC0415
     from hardener.verify.progress import Progress  # noqa: PLC0415
     from hardener.verify.workspace import WorkspaceError  # noqa: PLC0415
@@ -203,6 +203,10 @@ def verify(path: Path, options: dict[str, Any], overrides: dict[str, Any]) -> An
         progress.clear()
         say(f"{error}; everything that was made is removed")
         return verification.Finished(128 + error.number)
+    except EngineGone as error:
+        progress.clear()
+        say(f"error: {error}; the next run removes what this one left")
+        return verification.Finished(ERROR)
     except (EngineFailed, WorkspaceError, ConfigurationError, OSError) as error:
         progress.clear()
         say(f"error: {error}")

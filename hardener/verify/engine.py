@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import selectors
 import shutil
 import signal
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
 ENGINES = ("docker", "podman", "buildah")
 ANSWER_SECONDS = 20.0
 SHORT_SECONDS = 60.0
-# What each engine says when nobody is at its other end (docker/cli, containers/podman: pkg/bindings).
-GONE = (
-    "Cannot connect to the Docker daemon", "error during connect", "Cannot connect to Podman", "connection refused",
-    "is the docker daemon running", "unexpected EOF", "connection reset by peer", "socket: no such file",
-)  # fmt: skip
+# What each engine says when nobody is at its other end (docker/cli, containers/podman: pkg/bindings); programs in
+# containers say some of it too, so the engine is asked before it is believed.
+GONE = ("Cannot connect to", "error during connect", "connection refused", "daemon running", "unexpected EOF")
+# BuildKit's client, when the engine dies under a build: it is no failure of the build, even if the engine is back.
+DIED = re.compile(r"^ERROR: (?:failed to receive status|failed to solve): .*code = Unavailable", re.MULTILINE)
 KILL_ON_PARENTS_DEATH = 1  # PR_SET_PDEATHSIG, prctl(2)
 
 
@@ -118,9 +119,14 @@ def call(command: list[str], seconds: float, env: dict[str, str] | None = None) 
     """Run one command of an engine; raises ``TimedOut`` and ``EngineGone``."""
     done = run(command, seconds, env)
     said = Said(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
-    if said.code and any(one in said.err for one in GONE[:5]):
+    if said.code and any(one in said.err for one in GONE) and not answers(command[0]):
         raise EngineGone(f"the engine stopped answering: {last_lines(said.err, 1)}")
     return said
+
+
+def answers(command: str) -> bool:
+    """Whether an engine answers now."""
+    return run([command, "version"], ANSWER_SECONDS).returncode == 0
 
 
 def stream(
@@ -156,7 +162,7 @@ def stream(
         process.stdout.close()
         process.wait()
     text = b"".join(pieces).decode("utf-8", "replace")
-    if code and any(one in text for one in GONE[:5]):
+    if code and (DIED.search(text) or not answers(command[0])):
         raise EngineGone(f"the engine stopped answering: {last_lines(text, 1)}")
     return Said(code, text, "")
 

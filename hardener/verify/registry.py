@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003
 from typing import TYPE_CHECKING, Any
 
-from hardener.verify.engine import EngineFailed, state_folder
+from hardener.verify.engine import EngineFailed, EngineGone, state_folder
 
 try:
     import fcntl
@@ -90,8 +90,12 @@ def opened(engine: Engine, say: Callable[[str], None]) -> Iterator[Run]:
         about = {"pid": os.getpid(), "started": time.strftime("%Y-%m-%d %H:%M:%S"), "engine": engine.kind}
         (run.folder / "run.json").write_text(json.dumps(about))
     before = install_handlers()
+    gone = False
     try:
         yield run
+    except EngineGone:
+        gone = True
+        raise
     finally:
         ignore_signals(before)
         problem = ""
@@ -100,7 +104,8 @@ def opened(engine: Engine, say: Callable[[str], None]) -> Iterator[Run]:
         except EngineFailed as error:
             problem = str(error)
         if problem:
-            say(f"what this run made could not all be removed ({problem}); the next run removes the rest")
+            if not gone:  # else that is said already
+                say(f"what this run made could not all be removed ({problem}); the next run removes the rest")
             shutil.rmtree(run.folder / "trees", ignore_errors=True)
         else:
             shutil.rmtree(run.folder, ignore_errors=True)
