@@ -13,8 +13,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hardener.verify.runner import TO_DROP_ROOT
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 SYSCTL = "net.ipv4.ip_unprivileged_port_start"
 SOCKETS = ("docker.sock", "podman.sock")
@@ -39,6 +41,8 @@ class Isolation(NamedTuple):
     """By service, the paths that its image declares as VOLUME: without a name they would carry no label."""
     locked: bool = False
     user: str = ""
+    drops: Collection[str] = ()
+    """Services that start as root and give it up by themselves."""
 
 
 def isolated(config: Mapping[str, Any], to: Isolation) -> tuple[dict[str, Any], list[str]]:
@@ -101,6 +105,8 @@ def isolate_service(name: str, service: dict[str, Any], to: Isolation, notes: li
         service["sysctls"] = {key: value, **(service.get("sysctls") or {})}
     if is_own and to.locked:
         service["cap_drop"] = ["ALL"]
+        if name in to.drops:
+            service["cap_add"] = list(dict.fromkeys((*(service.get("cap_add") or ()), *TO_DROP_ROOT)))
         service["read_only"] = True
         kept = [one for one in service.get("security_opt") or () if not str(one).startswith("no-new-privileges")]
         service["security_opt"] = [*kept, "no-new-privileges:true"]  # Compose refuses a line that is there twice

@@ -13,7 +13,7 @@ from hardener.documented_runs import MOUNT, run_texts
 from hardener.image_runs import PUBLISHED
 from hardener.verify.engine import EngineFailed, stream
 from hardener.verify.observation import Image
-from hardener.verify.runner import LOCKED, BuildFailed, Options, Started, build_words, excerpt_of_build
+from hardener.verify.runner import LOCKED, TO_DROP_ROOT, BuildFailed, Options, Started, build_words, excerpt_of_build
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -104,6 +104,8 @@ class ImageRunner:
         words += ["--network", self.network(), "--hostname", SERVICE, "--health-interval", "2s"]
         words += ["--sysctl", self.place.sysctl] if self.place.sysctl else []
         words += LOCKED if options.locked else ()
+        for one in TO_DROP_ROOT if options.locked and options.drops else ():
+            words += ["--cap-add", one]
         words += ["--tmpfs", "/tmp"] if options.locked else []  # noqa: S108
         words += ["--user", options.user] if options.user else []
         for port in self.ports:

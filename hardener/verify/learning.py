@@ -13,7 +13,7 @@ from hardener.verify.causes import Cause, causes_of
 from hardener.verify.compare import BROKEN
 from hardener.verify.configuration import configuration_file, known_needs, with_needs
 from hardener.verify.remedies import evidence, leave_reason, proposals
-from hardener.verify.session import Attempt, Before, observe_after, observe_before
+from hardener.verify.session import Attempt, observe_after, observe_before
 from hardener.verify.stacks import ComposeRunner
 from hardener.verify.units import runner_for
 from hardener.verify.workspace import copy, harden_in, replace_file
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hardener.migration import Migration
     from hardener.verify.probes import Probe
     from hardener.verify.runner import Runner
+    from hardener.verify.starting import Before
     from hardener.verify.units import Making, Unit
 
 

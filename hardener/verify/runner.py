@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 STRICT_PORTS = "net.ipv4.ip_unprivileged_port_start=1024"
 FREE_PORTS = "net.ipv4.ip_unprivileged_port_start=0"
 LOCKED = ("--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--read-only")
+# What a start script needs that gives files to its user and becomes that user; see hardener/root_entrypoint.py.
+TO_DROP_ROOT = ("CHOWN", "DAC_OVERRIDE", "SETGID", "SETUID")
 # A user that no image has, as OpenShift gives one to each project; its group is 0.
 # https://docs.openshift.com/container-platform/latest/openshift_images/create-images.html
 ARBITRARY = "1000950000:0"
@@ -43,6 +45,8 @@ class Options(NamedTuple):
 
     locked: bool = False
     user: str = ""
+    drops: frozenset[str] = frozenset()
+    """Services that start as root and give it up: locked up, they keep the capabilities that this takes."""
 
 
 class Wishes(NamedTuple):

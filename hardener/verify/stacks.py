@@ -98,6 +98,7 @@ class ComposeRunner:
             volumes={name: one.volumes for name, one in self.images.items()},
             locked=options.locked,
             user=options.user,
+            drops=options.drops,
         )
         document, self.notes = compose_file.isolated(self.config, to)
         swap_folders(document, self.swapped if storage == UPGRADE else {})
