@@ -275,7 +275,9 @@ def test_a_compose_file_keeps_to_itself(tmp_path: Path) -> None:
         "volumes": {"data": {"name": "shop_data", "external": True}},
     }
     given = json.dumps(config)
-    found, notes = compose_file.isolated(config, isolation(tmp_path, sysctl="net.x=1", volumes={"web": ("/state",)}))
+    (tmp_path / "conf").mkdir()
+    to = isolation(tmp_path, sysctl="net.x=1", volumes={"web": ("/state",)})
+    found, notes, folders, _ = compose_file.isolated(config, to)
     assert json.dumps(config) == given
     web = found["services"]["web"]
     assert web["image"] == "own:tag"
@@ -283,13 +285,30 @@ def test_a_compose_file_keeps_to_itself(tmp_path: Path) -> None:
     assert not {"container_name", "network_mode"} & set(web)
     assert web["ports"] == [{"target": 80, "host_ip": "127.0.0.1", "protocol": "tcp", "mode": "ingress"}]
     sources = {mount["target"]: mount["source"] for mount in web["volumes"]}
-    assert sources["/data"].startswith(str(tmp_path / "outside"))
-    assert sources["/conf"] == str(tmp_path / "conf")
+    assert folders == {"p_outside-web-data": None, "p_folder-conf": tmp_path / "conf"}
+    assert [sources["/data"], sources["/conf"]] == list(folders)
+    assert all(found["volumes"].pop(one) == {"name": one, "external": True} for one in folders)
     assert set(sources) == {"/data", "/conf", "/anonymous", "/state"}
     assert all(one == {"labels": {"l": "1"}} for one in found["volumes"].values())
     assert found["networks"]["back"] == {"labels": {"l": "1"}}
     assert found["services"]["db"]["labels"] == {"l": "1"}
     assert len(notes) == 3
+
+
+def test_an_engine_elsewhere_gets_folders_as_volumes_and_files_copied(tmp_path: Path) -> None:
+    (tmp_path / "www").mkdir()
+    (tmp_path / "nginx.conf").touch()
+    mounts = [{"type": "bind", "source": str(tmp_path / one), "target": f"/{one}", "read_only": True} for one in
+              ("www", "nginx.conf")]  # fmt: skip
+    config = {"services": {"web": {"build": {"context": "."}, "volumes": mounts}}}
+    here = compose_file.isolated(config, isolation(tmp_path))
+    assert here.document["services"]["web"]["volumes"] == mounts
+    assert (here.folders, here.files) == ({}, [])
+    there = compose_file.isolated(config, isolation(tmp_path, is_remote=True))
+    (mount,) = there.document["services"]["web"]["volumes"]
+    assert (mount["source"], mount["read_only"]) == ("p_folder-www", True)
+    assert there.files == [("web", tmp_path / "nginx.conf", "/nginx.conf")]
+    assert len(there.notes) == 1
 
 
 def test_a_locked_service_keeps_what_it_had(tmp_path: Path) -> None:
@@ -302,7 +321,7 @@ def test_a_locked_service_keeps_what_it_had(tmp_path: Path) -> None:
             }
         }
     }
-    web = compose_file.isolated(config, isolation(tmp_path, locked=True, user="1:0"))[0]["services"]["web"]
+    web = compose_file.isolated(config, isolation(tmp_path, locked=True, user="1:0")).document["services"]["web"]
     assert (web["cap_drop"], web["read_only"], web["user"], web["tmpfs"]) == (["ALL"], True, "1:0", "/tmp:size=1m")
     assert web["security_opt"] == ["a:b", "no-new-privileges:true"]
 

@@ -1,7 +1,8 @@
 """The Compose file that a verification starts: the project's own as Compose resolved it, kept to itself.
 
 Nothing of it may meet what is there already: names of containers, images, networks and volumes are the run's own,
-ports are published on any free port of the loopback, and folders outside the project are replaced by empty ones.
+ports are published on any free port of the loopback, folders that may be written are volumes with what lies in the
+project's, and those outside the project are empty ones.
 Format: https://github.com/compose-spec/compose-spec/blob/main/spec.md, as ``docker compose config --format json``
 writes it.
 """
@@ -31,7 +32,7 @@ class Isolation(NamedTuple):
     root: Path
     """The copy of the project: what is mounted from there may be written."""
     outside: Path
-    """A folder of the run's own, for what would be mounted from elsewhere."""
+    """A folder of the run's own, for files that would be mounted from elsewhere."""
     address: str = "127.0.0.1"
     sysctl: str = ""
     build_network: str = ""
@@ -41,21 +42,39 @@ class Isolation(NamedTuple):
     """By service, the paths that its image declares as VOLUME: without a name they would carry no label."""
     locked: bool = False
     user: str = ""
+    is_remote: bool = False
+    """Whether the engine cannot see the files of this machine: then nothing is mounted from here."""
     drops: Collection[str] = ()
     """Services that start as root and give it up by themselves."""
 
 
-def isolated(config: Mapping[str, Any], to: Isolation) -> tuple[dict[str, Any], list[str]]:
-    """Return the Compose file to start, and what was left out of the project's own, in sentences.
+class Isolated(NamedTuple):
+    """The Compose file to start, and what was left out of the project's own, in sentences.
+
+    ``folders`` are the volumes that stand for a folder of the host, by their real names, with that folder (``None``
+    for an empty one); ``files`` are service, file and path in the container of what is to be copied in.
+    """
+
+    document: dict[str, Any]
+    notes: list[str]
+    folders: dict[str, Path | None]
+    files: list[tuple[str, Path, str]]
+
+
+def isolated(config: Mapping[str, Any], to: Isolation) -> Isolated:
+    """Return the Compose file to start, kept to itself.
 
     ``config`` is what Compose resolved (long forms everywhere); services with a ``build`` are the project's own.
     """
     document = copy.deepcopy(dict(config))
     notes: list[str] = []
     document["name"] = to.prefix
+    folders: dict[str, Path | None] = {}
+    files: list[tuple[str, Path, str]] = []
     services = document.get("services") or {}
     for name, service in services.items():
         isolate_service(name, service, to, notes)
+        isolate_mounts(name, service, to, Isolated(document, notes, folders, files))
     networks = document.get("networks") or {}
     networks.setdefault("default", None)
     for key in networks:
@@ -64,13 +83,14 @@ def isolated(config: Mapping[str, Any], to: Isolation) -> tuple[dict[str, Any], 
     document["networks"] = networks
     named = name_volumes(services, to)
     document["volumes"] = {key: {"labels": dict(to.labels)} for key in (*(document.get("volumes") or {}), *named)}
+    document["volumes"] |= {key: {"name": key, "external": True} for key in folders}  # made before, with what is in it
     for kind in ("secrets", "configs"):
         for one in (document.get(kind) or {}).values():
             if one.pop("external", None):
                 notes.append(f"an external {kind[:-1]} is empty here")
                 one["file"] = str(empty_file(to.outside))
             one.pop("name", None)
-    return document, notes
+    return Isolated(document, notes, folders, files)
 
 
 def isolate_service(name: str, service: dict[str, Any], to: Isolation, notes: list[str]) -> None:
@@ -99,7 +119,6 @@ def isolate_service(name: str, service: dict[str, Any], to: Isolation, notes: li
     if service.pop("external_links", None):
         notes.append(f"service {name} has external links, which are left out")
     isolate_ports(name, service, to, publishes=not mode)
-    isolate_mounts(name, service, to, notes)
     if is_own and not mode and to.sysctl:
         key, _, value = to.sysctl.partition("=")
         service["sysctls"] = {key: value, **(service.get("sysctls") or {})}
@@ -132,27 +151,44 @@ def isolate_ports(name: str, service: dict[str, Any], to: Isolation, *, publishe
         ]
 
 
-def isolate_mounts(name: str, service: dict[str, Any], to: Isolation, notes: list[str]) -> None:
-    """Replace folders of the host that are not the project's; the engine's socket is left out."""
+def isolate_mounts(name: str, service: dict[str, Any], to: Isolation, found: Isolated) -> None:
+    """Put volumes in place of the host's folders that may be written; the engine's socket is left out."""
     kept = []
     for mount in service.get("volumes") or ():
-        source = str(mount.get("source") or "")
+        source = Path(str(mount.get("source") or ""))
+        target = str(mount["target"])
+        may_write = not mount.get("read_only")
         if mount.get("type") != "bind":
             kept.append(mount)
-            continue
-        if source.endswith(SOCKETS):
-            notes.append(f"service {name} mounts the engine's socket, which is left out")
-            continue
-        if not Path(source).is_relative_to(to.root) and not mount.get("read_only"):
-            empty = to.outside / name / str(mount["target"]).strip("/").replace("/", "-")
-            empty.mkdir(parents=True, exist_ok=True)
-            notes.append(f"service {name} mounts {source} from outside the project; here it is empty")
-            mount = {**mount, "source": str(empty)}  # noqa: PLW2901
-        kept.append(mount)
+        elif source.name.endswith(SOCKETS):
+            found.notes.append(f"service {name} mounts the engine's socket, which is left out")
+        elif not source.is_relative_to(to.root) and (may_write or to.is_remote):
+            found.notes.append(f"service {name} mounts {source} from outside the project; here it is empty")
+            kept.append(of_folder(mount, f"{to.prefix}_outside-{volume_name(name, target)}", None, found))
+        elif source.is_file() and to.is_remote:
+            text = "which the engine cannot see; it is copied in, where the container may be written"
+            found.notes.append(f"service {name} mounts the file {source.relative_to(to.root)}, {text}")
+            found.files.append((name, source, target))
+        elif not source.is_file() and (may_write or to.is_remote):
+            kept.append(of_folder(mount, folder_volume(to.prefix, source.relative_to(to.root)), source, found))
+        else:
+            kept.append(mount)
     if kept:
         service["volumes"] = kept
     else:
         service.pop("volumes", None)
+
+
+def of_folder(mount: Mapping[str, Any], volume: str, source: Path | None, found: Isolated) -> dict[str, Any]:
+    """Return the mount of a volume that stands for a folder; as a folder, it takes nothing from the image."""
+    found.folders[volume] = source if source is not None and source.is_dir() else None
+    read_only = {"read_only": True} if mount.get("read_only") else {}
+    return {"type": "volume", "source": volume, "target": mount["target"], "volume": {"nocopy": True}, **read_only}
+
+
+def folder_volume(prefix: str, folder: Path) -> str:
+    """Return the name of the volume that stands for a folder, relative to the project's root."""
+    return f"{prefix}_folder-{re.sub(r'[^A-Za-z0-9]+', '-', folder.as_posix()).strip('-') or 'root'}"
 
 
 def name_volumes(services: Mapping[str, Any], to: Isolation) -> list[str]:

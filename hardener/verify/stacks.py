@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import shlex
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hardener.verify import compose_file
 from hardener.verify.engine import EngineFailed, call, last_lines, stream
+from hardener.verify.folders import changed_files, copy_into, make_volume
 from hardener.verify.images import inspected
 from hardener.verify.runner import BuildFailed, Options, Started, excerpt_of_build
 
@@ -34,8 +36,8 @@ class ComposeRunner:
     images: dict[str, Image] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     current: list[str] = field(default_factory=list)
-    swapped: dict[str, str] = field(default_factory=dict)
-    """Folders of the host that an upgrade takes from the side before: where its data lie."""
+    isolated: compose_file.Isolated | None = None
+    """What is started now."""
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -99,11 +101,12 @@ class ComposeRunner:
             locked=options.locked,
             user=options.user,
             drops=options.drops,
+            is_remote=self.place.engine.is_remote,
         )
-        document, self.notes = compose_file.isolated(self.config, to)
-        swap_folders(document, self.swapped if storage == UPGRADE else {})
+        self.isolated = compose_file.isolated(self.config, to)
+        self.notes = self.isolated.notes
         file = self.place.run.folder / f"compose-{self.place.side}-{storage}.json"  # JSON is YAML
-        file.write_text(json.dumps(document))
+        file.write_text(json.dumps(self.isolated.document))
         return [
             self.place.engine.kind, "compose", "--project-name", self.project(storage), "--project-directory",
             str(self.place.root), "--file", str(file),
@@ -119,6 +122,8 @@ class ComposeRunner:
         """Start all services; those that do not start have the engine's message."""
         words = self.compose(storage, options)
         self.current = words
+        self.fill()
+        self.copy_files()
         limit = self.place.wishes.start_seconds + 60
         said = stream([*words, "up", "--detach", "--no-build", "--quiet-pull"], limit, None)
         found = {}
@@ -149,6 +154,36 @@ class ComposeRunner:
         """Remove the volumes."""
         words = self.compose(storage, Options())
         self.place.engine.ask(*words[1:], "down", "--volumes", "--timeout", "3", seconds=120)
+        for name in self.isolated.folders if self.isolated is not None else ():
+            self.place.engine.ask("volume", "rm", "--force", name)
+
+    def fill(self) -> None:
+        """Make the volumes that stand for folders of the host, with what lies in those; those that are there stay."""
+        helper = self.tag(self.services[0])
+        for name, folder in self.isolated.folders.items() if self.isolated is not None else ():
+            if self.place.engine.ask("volume", "inspect", name).code:
+                make_volume(self.place, name)
+                if folder is not None:
+                    copy_into(self.place, helper, name, [(folder, "")])
+
+    def renew(self, before: Path) -> None:
+        """Copy what the hardening changed in the folders of the host into the volumes that ``before`` filled."""
+        self.compose(UPGRADE, Options())
+        for name, folder in self.isolated.folders.items() if self.isolated is not None else ():
+            if folder is not None:
+                other = before / folder.relative_to(self.place.root)
+                changed = [(one, one.relative_to(folder).as_posix()) for one in changed_files(other, folder)]
+                copy_into(self.place, self.tag(self.services[0]), name, changed)
+
+    def copy_files(self) -> None:
+        """Copy single files into the containers of an engine that cannot see them, before those start."""
+        files = self.isolated.files if self.isolated is not None else []
+        if files:
+            stream([*self.current, "create", "--no-build", "--quiet-pull"], self.place.wishes.start_seconds, None)
+        for service, file, path in files:
+            container = self.container_of(service)
+            if container:
+                self.place.engine.ask("cp", "--archive", str(file), f"{container}:{path}")
 
     def places(self, probe: Probe) -> list[tuple[str, int]]:
         """Return the service and port that a probe means: by the published port, or by service and own port."""
@@ -191,11 +226,10 @@ class ComposeRunner:
         given = shlex.split(one.command)
         if (
             one.kind == "bind"
-        ):  # `sudo chown -R 5000:5000 ./data`: the folder is in the copy; root of a container does it
-            folder = Path(self.place.root, given[-1])
-            folder = Path(self.swapped.get(str(folder), folder))
+        ):  # `sudo chown -R 5000:5000 ./data`: a volume stands for the folder, and root of a container does it
+            folder = Path(posixpath.normpath(given[-1]))
             helper = next(iter(self.services))
-            mount = f"{folder}:/hardener"
+            mount = f"{compose_file.folder_volume(self.project(storage), folder)}:/hardener"
             run = ["run", "--rm", *self.place.run.label_options, "--network", "none", "--user", "0"]
             return [self.place.engine.kind, *run, "--volume", mount, "--entrypoint", "chown", self.tag(helper),
                     "-R", given[-2], "/hardener"]  # fmt: skip
@@ -207,13 +241,6 @@ class ComposeRunner:
             return [self.place.engine.kind, "run", *self.place.run.label_options, "--network", "none",
                     *given[2:mounted], volume, *given[mounted + 1 :]]  # fmt: skip
         return None
-
-
-def swap_folders(document: dict[str, Any], swapped: dict[str, str]) -> None:
-    """Mount other folders in place of some."""
-    for service in document["services"].values():
-        for mount in service.get("volumes") or ():
-            mount["source"] = swapped.get(mount.get("source"), mount.get("source"))
 
 
 def resolved(engine_kind: str, folder: Path, files: Sequence[str]) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def upgrade(
     finally:
         before.runner.stop()
     if isinstance(runner, ComposeRunner) and isinstance(before.runner, ComposeRunner):
-        runner.swapped = folders_of_data(before.runner, runner)
+        runner.renew(before.runner.place.root)
     before.steps("after: the commands for data that are there already")
     failed = runner.migrate(UPGRADE, migrations)
     try:
@@ -65,20 +65,6 @@ def with_data(runner: Runner, service: str, seen: Seen, since: float) -> Seen:
         return seen
     files = files_in(runner.place.engine, container, runner.data_paths(service))
     return replace(seen, unusable=unusable(files, seen.user, since))
-
-
-def folders_of_data(before: ComposeRunner, after: ComposeRunner) -> dict[str, str]:
-    """Return the writable folders that both sides mount from their copies: an upgrade takes those of before."""
-    found = {}
-    for name, service in (after.config.get("services") or {}).items():
-        for mount in service.get("volumes") or ():
-            source = str(mount.get("source") or "")
-            if mount.get("type") != "bind" or mount.get("read_only") or not source.startswith(f"{after.place.root}/"):
-                continue
-            old = f"{before.place.root}{source.removeprefix(str(after.place.root))}"
-            if name in after.services and not source.endswith((".conf", ".yml", ".yaml", ".json", ".toml")):
-                found[source] = old
-    return found
 
 
 def generic_migrations(runner: Runner, side: Side) -> list[Migration]:
