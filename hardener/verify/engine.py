@@ -69,6 +69,8 @@ class Engine:
     version: str
     builder: str
     has_compose: bool
+    host: str = ""
+    """Where it is: ``DOCKER_HOST``, ``CONTAINER_HOST``, or what Docker's current context names."""
 
     def ask(self, *words: str, seconds: float = SHORT_SECONDS, env: dict[str, str] | None = None) -> Said:
         """Run a command and return what it said; raises ``TimedOut`` and ``EngineGone``."""
@@ -96,8 +98,7 @@ class Engine:
     @property
     def is_remote(self) -> bool:
         """Whether the engine runs on another machine, whose ports and processes cannot be reached from here."""
-        host = os.environ.get("DOCKER_HOST" if self.kind == "docker" else "CONTAINER_HOST", "")
-        return host.startswith(("ssh://", "tcp://")) and "127.0.0.1" not in host and "localhost" not in host
+        return self.host.startswith(("ssh://", "tcp://", "http://", "https://"))
 
 
 def run(
@@ -195,8 +196,17 @@ def find(name: str | None = None) -> Engine:
         if said.code:
             tried.append(f"{runner}: {last_lines(said.err, 1)}")
             continue
-        return Engine(runner, said.out.strip(), kind, has_compose=has_compose(runner))
+        return Engine(runner, said.out.strip(), kind, has_compose(runner), host_of(runner))
     raise EngineMissing(f"no container engine answers ({'; '.join(tried)})")
+
+
+def host_of(command: str) -> str:
+    """Return the address of the engine that a command talks to, ``""`` for its own default."""
+    given = os.environ.get("DOCKER_HOST" if command == "docker" else "CONTAINER_HOST", "")
+    if given or command != "docker":
+        return given
+    said = call([command, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], ANSWER_SECONDS)
+    return said.out.strip() if not said.code else ""
 
 
 def has_compose(command: str) -> bool:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 WIDTHS = (34, 30)
+SHOWN = 12
 
 
 def text(outcome: Outcome) -> Iterator[str]:
@@ -56,7 +57,8 @@ def verdict_text(outcome: Outcome) -> str:
 def reason_lines(reason: Reason) -> Iterator[str]:
     """Yield one thing that broke, with the lines that show it."""
     yield f"    {ABOUT[reason.scenario]}: {reason.text}"
-    for line in reason.excerpt.splitlines()[:12]:
+    lines = reason.excerpt.splitlines()
+    for line in lines[-SHOWN:] if reason.kind == "build" else lines[:SHOWN]:  # a build says why at its end
         yield f"      | {line[:200]}"
 
 

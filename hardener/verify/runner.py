@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from hardener.verify.engine import last_lines
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hardener.verify.observation import Image
     from hardener.verify.probes import Probe
     from hardener.verify.registry import Run
+    from hardener.verify.tunnels import Tunnels
 
 # Docker lets every user open every port on its own networks; Kubernetes, Podman and the host's network do not.
 STRICT_PORTS = "net.ipv4.ip_unprivileged_port_start=1024"
@@ -81,7 +82,8 @@ class Place:
     """Gets the lines of builds as they come, where the user wants to see them."""
     ports: tuple[int, ...] = ()
     """Ports that are published besides those that the image or its project names."""
-    extra: dict[str, str] = field(default_factory=dict)
+    tunnels: Tunnels | None = None
+    """Ways to the ports of an engine on another machine."""
 
     @property
     def sysctl(self) -> str:

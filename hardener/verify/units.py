@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hardener.verify.engine import Engine
     from hardener.verify.registry import Run
     from hardener.verify.runner import Runner, Wishes
+    from hardener.verify.tunnels import Tunnels
 
 
 class Unit(NamedTuple):
@@ -43,6 +44,7 @@ class Making(NamedTuple):
     wishes: Wishes
     overrides: Mapping[str, Any]
     show: Callable[[str], None] | None
+    tunnels: Tunnels | None = None
 
 
 def units(
@@ -104,7 +106,7 @@ def runner_for(unit: Unit, root: Path, side: str, making: Making, ports: tuple[i
     """Return what builds and starts one side of a unit; ``root`` is the side's copy.  Raises ``EngineFailed``."""
     settings = settings_for(root / PurePosixPath(unit.dockerfiles[0]).parent, making.overrides)
     settings = settings.of(PurePosixPath(unit.dockerfiles[0]))
-    place = Place(making.engine, making.run, root, side, making.wishes, settings, making.show, ports)
+    place = Place(making.engine, making.run, root, side, making.wishes, settings, making.show, ports, making.tunnels)
     if unit.compose:
         config = stacks.resolved(making.engine.kind, root / unit.folder, () if unit.found_by_itself else unit.compose)
         return stacks.ComposeRunner(place, config)

@@ -18,6 +18,8 @@ from hardener.report import lines_of, summary
 from hardener.verify import report
 from hardener.verify.compare import BROKEN, UNJUDGED
 from hardener.verify.learning import Learnt, Task, after_tree, strip_syntax, verify_unit, write_needs
+from hardener.verify.runner import Wishes
+from hardener.verify.tunnels import Tunnels
 from hardener.verify.units import Making, compose_files, dockerfiles_below, units
 from hardener.verify.workspace import copy, of_revision, root_of
 
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from hardener.verify.probes import Probe
     from hardener.verify.progress import Progress
     from hardener.verify.registry import Run
-    from hardener.verify.runner import Wishes
 
 
 class Request(NamedTuple):
@@ -71,7 +72,9 @@ def run(request: Request, engine: Engine, this: Run, progress: Progress) -> Fini
     )  # fmt: skip
     if task.plain_syntax:
         strip_syntax(before)
-    making = Making(engine, this, request.wishes, request.overrides, progress.show())
+    is_published = request.wishes.publish_address != Wishes().publish_address
+    tunnels = Tunnels(engine, this.label_options) if engine.is_remote and not is_published else None
+    making = Making(engine, this, request.wishes, request.overrides, progress.show(), tunnels)
     progress.step("harden a copy")
     tree, results = after_tree(task, making, trees / "after", Learnt())
     changed = to_verify(task, tree, results)

@@ -6,12 +6,12 @@ import json
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
 
 from hardener.verify.engine import EngineFailed
 from hardener.verify.observation import EPHEMERAL, Answer, Seen
-from hardener.verify.probes import Probe, ask_until, is_open
+from hardener.verify.probes import Probe, ask_until
 from hardener.verify.processes import listening, owners
+from hardener.verify.reaching import Spot, is_there, spot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -138,42 +138,29 @@ def wait_ready(
 def all_open(runner: Runner, alive: dict[str, str], now: Mapping[str, State], probes: tuple[Probe, ...] | None) -> bool:
     """Whether everything that will be asked listens; without probes, whether every service listens somewhere."""
     if probes is not None:
-        asked = [one for one in probes if one.kind != "cmd"]
-        return all(any(is_open(place) for _, place in addresses(runner, alive, one)) for one in asked)
+        asked = [probe for probe in probes if probe.kind != "cmd"]
+        return all(any(is_there(runner.place, one) for _, one in spots(runner, alive, probe)) for probe in asked)
     for name, container in alive.items():
         ports = listening(runner.place.engine, container, now[name].process)
         if ports is None:
-            places = list(now[name].ports.values())
-            ports = tuple(place[1] for place in places if is_open(place))
+            published = now[name].ports.items()
+            found = [spot(runner.place, container, port, where) for port, where in published]
+            ports = tuple(one.port for one in found if is_there(runner.place, one))
         if not [port for port in ports if port < EPHEMERAL]:
             return False
     return True
 
 
-def addresses(runner: Runner, alive: dict[str, str], probe: Probe) -> list[tuple[str, tuple[str, int]]]:
-    """Return service and address on this machine of what a probe may mean, the likeliest first."""
+def spots(runner: Runner, alive: dict[str, str], probe: Probe) -> list[tuple[str, Spot]]:
+    """Return service and port of a container of what a probe may mean, the likeliest first."""
     found = []
     others: dict[str, str] = {}
     for service, port in runner.places(probe):
         container = alive.get(service) or others.setdefault(service, runner.container_of(service))
         ports = state(runner.place.engine, container).ports if container else {}
         if port in ports:
-            found.append((service, reachable(ports[port], runner.place.engine)))
+            found.append((service, spot(runner.place, container, port, ports[port])))
     return found
-
-
-def reachable(place: tuple[str, int], engine: Engine) -> tuple[str, int]:
-    """Return where a published port is reached from here."""
-    host, port = place
-    if engine.is_remote:
-        return _remote_host(), port
-    return ("127.0.0.1" if host in ("0.0.0.0", "::", "") else host), port  # noqa: S104
-
-
-def _remote_host() -> str:
-    import os  # noqa: PLC0415
-
-    return urlsplit(os.environ.get("DOCKER_HOST") or os.environ.get("CONTAINER_HOST", "")).hostname or "127.0.0.1"
 
 
 def discovered(runner: Runner, alive: dict[str, str], deadline: float) -> list[tuple[Probe, str, Answer]]:
@@ -186,10 +173,11 @@ def discovered(runner: Runner, alive: dict[str, str], deadline: float) -> list[t
     first = next(iter(alive))
     for service, port, target in runner.automatic():
         container = alive.get(service) or runner.container_of(service)
-        place = state(engine, container).ports.get(target) if container else None
-        if place is not None and is_open(reachable(place, engine)):
+        published = state(engine, container).ports.get(target) if container else None
+        one = spot(runner.place, container, target, published) if published is not None else None
+        if one is not None and is_there(runner.place, one):
             probe = Probe("http", f"http://localhost:{port}/", "", port)
-            answer = ask_until(probe, reachable(place, engine), deadline)
+            answer = ask_until(probe, one.address, deadline)
             if answer.error:
                 probe = Probe("tcp", f"tcp:{port}", "", port)
                 answer = Answer(probe.text)
@@ -210,17 +198,18 @@ def asked(runner: Runner, alive: dict[str, str], probe: Probe, deadline: float) 
         except EngineFailed as error:
             return first, Answer(probe.text, error=str(error))
         return (service if service in alive else first), Answer(probe.text, said.code, said.out)
-    places = addresses(runner, alive, probe)
-    service, place = next(((name, one) for name, one in places if is_open(one)), places[0] if places else ("", None))
+    found = spots(runner, alive, probe)
+    open_ones = ((name, one) for name, one in found if is_there(runner.place, one))
+    service, place = next(open_ones, found[0] if found else ("", None))
     owner = service if service in alive else first
     if place is None:
         return owner, Answer(probe.text, error=f"port {probe.port} is not published")
     if probe.kind == "tcp":
-        while not (is_there := is_open(place)) and time.monotonic() < deadline:
+        while not (listens := is_there(runner.place, place)) and time.monotonic() < deadline:
             time.sleep(0.5)
-        return owner, Answer(probe.text, error="" if is_there else "nobody listens")
+        return owner, Answer(probe.text, error="" if listens else "nobody listens")
     is_alive = state(runner.place.engine, alive[owner]).running
-    return owner, ask_until(probe, place, deadline if is_alive else 0.0)
+    return owner, ask_until(probe, place.address, deadline if is_alive else 0.0)
 
 
 def look(engine: Engine, container: str) -> Seen:
