@@ -184,6 +184,9 @@ def command(name: str) -> click.Command:
     metavar="REVISION",
     help="With --check: only what stands on lines that changed since the branch left REVISION.",
 )
+@click.option("--engine", type=click.Choice(["docker", "podman", "buildah"]), help="With --verify: the engine to use.")
+@click.option("--probe", "probes", multiple=True, metavar="PROBE", help="With --verify: ask this; see harden verify.")
+@click.option("--learn", is_flag=True, help="With --verify: configure what mends what breaks, and try again.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 @click.option("-v", "--verbose", is_flag=True, help="Print the reason of every change.")
 @click.version_option(__version__, prog_name="harden")
@@ -207,6 +210,7 @@ def main(
     """
     from hardener.settings import ConfigurationError  # noqa: PLC0415  --help and --version need none of it
 
+    given = verify_words(options)
     try:
         overrides = overrides_from(options)
     except ConfigurationError as error:
@@ -218,7 +222,9 @@ def main(
             raise click.UsageError("--verify goes with --in-place and with files: it writes only what passed")
         from hardener.verify.in_place import verify_and_write  # noqa: PLC0415
 
-        sys.exit(verify_and_write(paths, overrides, quiet=quiet, verbose=verbose))
+        sys.exit(verify_and_write(paths, overrides, given, quiet=quiet, verbose=verbose))
+    if given:
+        raise click.UsageError(f"{given[0]} goes with --verify")
     if target is not None and form == "text" and mode in ("write", "check"):
         raise click.UsageError("--output goes with something that is printed: --diff, --format, or neither")
     gc.set_threshold(COLLECT_AFTER, 50, 50)
@@ -234,6 +240,14 @@ def main(
         else:
             code = showing.print_text(paths, overrides, mode, out, quiet=quiet, verbose=verbose)
     sys.exit(code)
+
+
+def verify_words(options: dict[str, Any]) -> list[str]:
+    """Take the options that belong to ``--verify`` out of all; return them as words of ``harden verify``."""
+    engine, probes, learn = options.pop("engine"), options.pop("probes"), options.pop("learn")
+    words = ["--engine", engine] if engine else []
+    words += [word for one in probes for word in ("--probe", one)]
+    return [*words, "--learn"] if learn else words
 
 
 def overrides_from(options: dict[str, Any]) -> dict[str, Any]:

@@ -58,6 +58,8 @@ class Settings:
     """What the configuration says that single images need, by the path of their Dockerfile; see `hardener.needs`."""
     pull_requests: bool = True
     """Whether ``harden pr`` may propose changes for the Dockerfiles that this configuration is for."""
+    verify: tuple[tuple[str, Any], ...] = ()
+    """Options of ``harden verify`` that the configuration keeps, by name; see `hardener.verify.kept_options`."""
     inspect: bool = False
     """Whether a container engine is asked about unknown base images; on the command line only, since it runs one."""
 
@@ -167,6 +169,10 @@ def checked(name: str, value: Any, where: str) -> Any:
         from hardener.needs import needs_from  # noqa: PLC0415  fewer say what a single one needs
 
         return needs_from(value, where)
+    if name == "verify":
+        from hardener.verify.kept_options import options_from  # noqa: PLC0415  it is the only one to need click's types
+
+        return options_from(value, where)
     raise ConfigurationError(f"{where} has a value that does not fit: {value!r}")
 
 

@@ -14,13 +14,16 @@ import tomli
 from click.testing import CliRunner
 from conftest import FIXTURES
 
+from hardener.bulk import harden_paths
 from hardener.cli import main
 from hardener.needs import Needs, needs_from
-from hardener.settings import ConfigurationError, Settings
+from hardener.settings import ConfigurationError, Settings, settings_for
 from hardener.verify import causes, compose_file, probes, processes, registry, sockets
+from hardener.verify.command import command as verify_command
 from hardener.verify.compare import BETTER, BROKEN, SAME, UNJUDGED, judge, unwritten
 from hardener.verify.configuration import with_needs
 from hardener.verify.data import File, unusable
+from hardener.verify.kept_options import with_kept
 from hardener.verify.observation import Answer, Image, Seen, Side
 from hardener.verify.remedies import Evidence, proposals
 
@@ -360,6 +363,38 @@ def test_verify_goes_with_in_place_only() -> None:
     result = CliRunner().invoke(main, [str(FIXTURES), "--verify"])
     assert result.exit_code == 2
     assert "--in-place" in result.output
+
+
+def test_options_of_verify_go_with_it_only() -> None:
+    result = CliRunner().invoke(main, [str(FIXTURES), "--in-place", "--probe", "tcp:80"])
+    assert result.exit_code == 2
+    assert "--probe goes with --verify" in result.output
+
+
+def test_options_are_kept_in_the_configuration_and_the_command_line_wins(tmp_path: Path) -> None:
+    text = '[verify]\nprobe = ["tcp:5432"]\ntimeout = 5\nskip = ["locked"]\nno-compose = true\n'
+    (tmp_path / "hardener.toml").write_text(text)
+    context = verify_command.make_context("verify", ["--timeout", "7", str(tmp_path)])
+    options = with_kept(context, tmp_path, {})
+    names = ("probes", "timeout", "skip", "no_compose", "tolerance")
+    assert [options[one] for one in names] == [("tcp:5432",), 7.0, ("locked",), True, 0.0]
+    assert harden_paths([tmp_path], {}) is not None  # the hardener itself takes the table, too
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("verify = 1", "wants a table"),
+        ("[verify]\nprobes = []", "unknown key 'probes'"),
+        ('[verify]\nprobe = "tcp:1"', "wants a list"),
+        ("[verify]\ntimeout = 0", "not in the range"),
+        ('[verify]\nskip = ["everything"]', "is not one of"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "hardener.toml").write_text(text)
+    with pytest.raises(ConfigurationError, match=message):
+        settings_for(tmp_path, {})
 
 
 def test_a_probe_that_cannot_be_read_is_told() -> None:

@@ -39,10 +39,10 @@ def from_engine(git_dir: Path, url: str, plan: Plan, folder: Path, overrides: Ma
     The options of ``harden verify`` are those of `hardener.verify.in_place`.
     """
     from hardener.verify.command import verify  # noqa: PLC0415  few runs need it
-    from hardener.verify.in_place import options_for  # noqa: PLC0415
+    from hardener.verify.in_place import context_for  # noqa: PLC0415
 
     check_out(git_dir, url, plan.commit, folder)
-    finished = verify(folder, options_for(folder, quiet=False, verbose=False), dict(overrides))
+    finished = verify(folder, context_for(folder, quiet=False, verbose=False), dict(overrides))
     if not finished.document:
         why = "no container engine answers" if finished.code == NO_ENGINE else "the verification failed"
         raise ForgeError(f"{why}; nothing was proposed")

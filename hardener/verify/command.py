@@ -150,15 +150,16 @@ def run_options(function: Any) -> Any:
 @click.option("-q", "--quiet", is_flag=True, help="Print the verdicts only.")
 @click.option("-v", "--verbose", is_flag=True, help="Show the builds as they run.")
 @run_options
-def command(path: str, **options: Any) -> NoReturn:
+@click.pass_context
+def command(context: click.Context, /, path: str, **_: Any) -> NoReturn:
     """Build and run a project before and after its hardening, and compare.
 
     PATH is a folder or a Dockerfile.  It is copied, and hardened there (or, with --against, taken as it is); both are
     built and started side by side: as always, on used volumes, on volumes that the image before wrote, locked up
     (--cap-drop ALL --read-only --security-opt no-new-privileges), and as an arbitrary user.  Nothing in PATH is
-    touched but, with --learn, its configuration.
+    touched but, with --learn, its configuration.  The configuration may hold options: [verify] in hardener.toml.
     """
-    sys.exit(verify(Path(path), options, {}).code)
+    sys.exit(verify(Path(path), context, {}).code)
 
 
 def wishes_from(options: dict[str, Any]) -> Wishes:
@@ -173,22 +174,30 @@ def wishes_from(options: dict[str, Any]) -> Wishes:
     )  # fmt: skip
 
 
-def verify(path: Path, options: dict[str, Any], overrides: dict[str, Any]) -> Any:
-    """Run a verification and print its report; returns a `hardener.verify.verification.Finished`."""
+def verify(path: Path, context: click.Context, overrides: dict[str, Any]) -> Any:
+    """Run a verification with a context's options and print its report.
+
+    Returns a `hardener.verify.verification.Finished`.
+    """
     from hardener.settings import ConfigurationError  # noqa: PLC0415
     from hardener.terminal import say  # noqa: PLC0415
     from hardener.verify import registry, verification  # noqa: PLC0415
     from hardener.verify.engine import EngineFailed, EngineGone, EngineMissing, find  # noqa: PLC0415
+    from hardener.verify.kept_options import with_kept  # noqa: PLC0415
     from hardener.verify.probes import ProbeError, parse  # noqa: PLC0415
     from hardener.verify.progress import Progress  # noqa: PLC0415
     from hardener.verify.workspace import WorkspaceError  # noqa: PLC0415
 
+    if not path.exists():
+        say(f"error: {path}: there is no such file")
+        return verification.Finished(ERROR)
     try:
+        options = with_kept(context, path, overrides)
         probes = tuple(parse(one) for one in options["probes"]) or None
     except ProbeError as error:
         raise click.UsageError(str(error)) from error
-    if not path.exists():
-        say(f"error: {path}: there is no such file")
+    except ConfigurationError as error:
+        say(f"error: {error}")
         return verification.Finished(ERROR)
     progress = Progress(say, quiet=options["quiet"], verbose=options["verbose"])
     try:

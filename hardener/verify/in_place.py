@@ -15,19 +15,25 @@ from hardener.verify.command import command, verify
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Options of `harden verify` for this form, as one would write them behind it.
+    import click
+
+# Options of `harden verify` that belong to a machine, for this form: as one would write them behind it.
 OPTIONS = "HARDEN_VERIFY_OPTIONS"
 
 
-def verify_and_write(paths: Sequence[str], overrides: dict[str, Any], *, quiet: bool, verbose: bool) -> int:
+def verify_and_write(
+    paths: Sequence[str], overrides: dict[str, Any], given: Sequence[str], *, quiet: bool, verbose: bool
+) -> int:
     """Verify every path, write what passed, and return the exit code: that of ``harden verify``.
 
+    ``given`` are options of ``harden verify``, as words of a command line.
     A file that another image shares, which did not pass, is never written: then the bytes would not be those that
     were verified.
     """
     code = 0
     for path in paths:
-        finished = verify(Path(path), options_for(path, quiet=quiet, verbose=verbose), overrides)
+        context = context_for(path, given, quiet=quiet, verbose=verbose)
+        finished = verify(Path(path), context, overrides)
         code = max(code, finished.code)
         for name in finished.passed:
             one = next(iter(harden_paths([finished.root / name], overrides)))
@@ -43,8 +49,7 @@ def verify_and_write(paths: Sequence[str], overrides: dict[str, Any], *, quiet: 
     return code
 
 
-def options_for(path: str | Path, *, quiet: bool, verbose: bool) -> dict[str, Any]:
-    """Return the options of a verification that another command starts: those of `OPTIONS` in the environment."""
-    words = [*shlex.split(os.environ.get(OPTIONS, "")), *(["--quiet"] if quiet else [])]
-    context = command.make_context("harden verify", [*words, *(["--verbose"] if verbose else []), str(path)])
-    return {key: value for key, value in context.params.items() if key != "path"}
+def context_for(path: str | Path, given: Sequence[str] = (), *, quiet: bool, verbose: bool) -> click.Context:
+    """Return the options of a verification that another command starts: those of `OPTIONS` in the environment, ``given``."""
+    words = [*shlex.split(os.environ.get(OPTIONS, "")), *given, *(["--quiet"] if quiet else [])]
+    return command.make_context("harden verify", [*words, *(["--verbose"] if verbose else []), str(path)])
