@@ -245,7 +245,7 @@ def own_account(
         if one.name == owner and not one.is_group:
             gid = one.number
             if one.group is not None:
-                gid = int(one.group) if one.group.isdecimal() else group_number(made, one.group)
+                gid = group_number(made, one.group)
             if one.number is not None and gid is not None:
                 return Account(owner, one.group or owner, one.number, gid, exists=True)
             return Account(owner, None, None, None, exists=True)
@@ -253,7 +253,9 @@ def own_account(
 
 
 def group_number(made: tuple[Made, ...], name: str) -> int | None:
-    """Return the id that the Dockerfile gave a group."""
+    """Return the id that the Dockerfile gave a group; a number is its own."""
+    if name.isdecimal():
+        return int(name)
     return next((one.number for one in made if one.is_group and one.name == name), None)
 
 

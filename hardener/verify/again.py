@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hardener.accounts import made_accounts
 from hardener.decision import targets
 from hardener.edit import Edit
 from hardener.project import open_project
@@ -12,7 +13,10 @@ from hardener.stages import is_root, stage_facts
 from hardener.verify.workspace import replace_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+
+    from hardener.accounts import Made
 
 
 def without_user(root: Path, dockerfile: str) -> dict[str, Any]:
@@ -35,15 +39,18 @@ def without_user(root: Path, dockerfile: str) -> dict[str, Any]:
             if edit not in edits:
                 edits.append(edit)
         if facts.user and not is_root(facts.user):
-            account |= account_of(facts.user)
+            account |= account_of(facts.user, made_accounts(facts))
     replace_file(root / dockerfile, project.apply(edits).dockerfile.data)
     return account
 
 
-def account_of(text: str) -> dict[str, Any]:
-    """Return ``USER`` as fields of ``Settings``."""
+def account_of(text: str, made: Iterable[Made]) -> dict[str, Any]:
+    """Return ``USER`` as fields of ``Settings``, with the name of an account that the Dockerfile makes."""
     user, _, group = text.partition(":")
     found: dict[str, Any] = {}
+    for one in made:
+        if not one.is_group and user.isdecimal() and one.number == int(user) and NAME.fullmatch(one.name):
+            found["user"] = one.name
     for value, number, name in ((user, "uid", "user"), (group or user, "gid", "group")):
         if value.isdecimal() and 0 < int(value) < 2**31:
             found[number] = int(value)
