@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from hardener import compose
-from hardener.accounts import WITHOUT_SHELL, family_of
+from hardener.accounts import WITHOUT_SHELL, family_of, group_number, made_accounts, own_account
 from hardener.decision import targets, verdict
 from hardener.directories import already_owned
 from hardener.edit import Finding
@@ -52,7 +52,7 @@ def meet_needs(project: Project, settings: Settings) -> Iterator[Finding]:
         edits = [insertion(project, offset, lines)] if lines else []
         for service in compose.services_of(project, facts.stage):
             if service.certain:
-                edits += temporary_folders(project, service, needs.tmpfs, owner)
+                edits += temporary_folders(project, service, needs.tmpfs, numbered(facts, owner))
         if edits:
             line = facts.stage.instructions[0].line
             reason = "the configuration names what it needs as a non-root user"
@@ -74,6 +74,16 @@ def owner_and_place(project: Project, facts: StageFacts, settings: Settings) -> 
     if volume is not None:
         at = min(at, line_start(project.dockerfile, volume.instruction))
     return facts.user, at
+
+
+def numbered(facts: StageFacts, owner: str) -> str:
+    """Return an owner as ``uid:gid`` where Dockerfile or base image tell the numbers of its name, else as it is."""
+    user, _, group = owner.partition(":")
+    account = own_account(facts, made_accounts(facts), user)
+    if account is None or account.uid is None or account.gid is None:
+        return owner
+    gid = group_number(made_accounts(facts), group) if group else account.gid
+    return owner if gid is None else f"{account.uid}:{gid}"
 
 
 def commands(facts: StageFacts, needs: Needs, owner: str, offset: int) -> Iterator[str]:
@@ -111,7 +121,8 @@ def opened(facts: StageFacts) -> set[str]:
 def temporary_folders(project: Project, service: Service, paths: tuple[str, ...], owner: str) -> Iterator[Edit]:
     """Yield the edit that gives a Compose service with a read-only root the temporary folders that it lacks.
 
-    Without options a folder of the image lends its owner's mode, and root as the owner; a name is no option.
+    Without options a folder of the image lends its mode, and root is the owner; a name is no option, and a mode alone
+    does not count where the image has the folder.
     """
     if str(service.values.get("read_only")).lower() != "true":
         return
