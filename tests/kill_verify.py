@@ -32,10 +32,10 @@ def labelled(label: str) -> dict[str, set[str]]:
     return {kind: set(docker(*words, "--filter", f"label={label}").split()) for kind, words in LISTS.items()}
 
 
-def start(folder: Path, cache: Path) -> subprocess.Popen[bytes]:
+def start(folder: Path, cache: Path, said: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "hardener", "verify", str(folder), "--build-network", "host", "--timeout", "20"]
     env = {**os.environ, "XDG_CACHE_HOME": str(cache)}
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said, env=env)
 
 
 def kill_rounds(rounds: int, seed: int = 6, longest: float = 25.0) -> list[str]:
@@ -67,10 +67,12 @@ def kill_rounds(rounds: int, seed: int = 6, longest: float = 25.0) -> list[str]:
             run.kill()
             run.wait()
             print(f"round {number + 1}: killed after {moment:.1f} s", flush=True)
-        last = start(folder, cache)
-        time.sleep(2.5)  # it cleans first, then works, and is asked to end in order
+        last = start(folder, cache, subprocess.PIPE)
+        assert last.stderr is not None
+        while b"harden a copy" not in (last.stderr.readline() or b"harden a copy"):
+            pass  # it cleans first, then works, and is asked to end in order
         last.send_signal(signal.SIGTERM)
-        last.wait(120)
+        last.communicate(timeout=120)
         home = (cache / "hardener" / "verify" / "home").read_text().strip()
         left = labelled(f"hardener.verify.home={home}")
         problems += [f"{kind} left: {sorted(found)}" for kind, found in left.items() if found]

@@ -65,6 +65,10 @@ class ImageRunner:
         wanted = (*self.image.volumes, *self.documented.volumes, *self.place.wishes.volumes)
         return tuple(dict.fromkeys(one.rstrip("/") or "/" for one in wanted))
 
+    def is_served(self, service: str) -> bool:
+        """Whether the image or its project names a port."""
+        return bool(self.ports)
+
     def volume_paths(self, service: str) -> tuple[str, ...]:
         """Return the paths that are volumes."""
         return self.volumes

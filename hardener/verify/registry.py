@@ -77,41 +77,46 @@ def opened(engine: Engine, say: Callable[[str], None]) -> Iterator[Run]:
 
     SIGINT, SIGTERM and SIGHUP end it in order.  Raises ``Interrupted`` then.
     """
-    folder = state_folder()
-    runs = folder / "runs"
-    runs.mkdir(parents=True, exist_ok=True)
-    home = home_of(folder)
-    with locked(folder / "lock"):
-        remove_leftovers(engine, runs, home, say)
-        run = Run(secrets.token_hex(5), home, runs / f"new-{secrets.token_hex(4)}")
-        run = Run(run.id, home, runs / run.id)
-        run.folder.mkdir()
-        life = held(run.folder / "alive")
-        about = {"pid": os.getpid(), "started": time.strftime("%Y-%m-%d %H:%M:%S"), "engine": engine.kind}
-        (run.folder / "run.json").write_text(json.dumps(about))
     before = install_handlers()
+    run: Run | None = None
+    life = None
     gone = False
     try:
+        folder = state_folder()
+        runs = folder / "runs"
+        runs.mkdir(parents=True, exist_ok=True)
+        home = home_of(folder)
+        with locked(folder / "lock"):
+            remove_leftovers(engine, runs, home, say)
+            name = secrets.token_hex(5)
+            run = Run(name, home, runs / name)
+            run.folder.mkdir()
+            life = held(run.folder / "alive")
+            about = {"pid": os.getpid(), "started": time.strftime("%Y-%m-%d %H:%M:%S"), "engine": engine.kind}
+            (run.folder / "run.json").write_text(json.dumps(about))
         yield run
     except EngineGone:
         gone = True
         raise
     finally:
         ignore_signals(before)
-        problem = ""
-        try:
-            remove(engine, f"label={LABEL}={run.id}", frozenset())
-        except EngineFailed as error:
-            problem = str(error)
-        if problem:
-            if not gone:  # else that is said already
-                say(f"what this run made could not all be removed ({problem}); the next run removes the rest")
-            shutil.rmtree(run.folder / "trees", ignore_errors=True)
-        else:
-            shutil.rmtree(run.folder, ignore_errors=True)
+        if run is not None:
+            remove_run(engine, run, say, gone=gone)
         if life is not None:
             os.close(life)
         restore_handlers(before)
+
+
+def remove_run(engine: Engine, run: Run, say: Callable[[str], None], *, gone: bool) -> None:
+    """Remove everything that a run made; what cannot be removed is told, unless the engine is ``gone`` anyway."""
+    try:
+        remove(engine, f"label={LABEL}={run.id}", frozenset())
+    except EngineFailed as error:
+        if not gone:
+            say(f"what this run made could not all be removed ({error}); the next run removes the rest")
+        shutil.rmtree(run.folder / "trees", ignore_errors=True)
+    else:
+        shutil.rmtree(run.folder, ignore_errors=True)
 
 
 def remove_leftovers(engine: Engine, runs: Path, home: str, say: Callable[[str], None]) -> None:

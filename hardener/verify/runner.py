@@ -108,6 +108,9 @@ class Runner(Protocol):
     def has_volumes(self) -> bool:
         """Whether anything outlives a container."""
 
+    def is_served(self, service: str) -> bool:
+        """Whether the project names a port of a service, which will be listened on sooner or later."""
+
     def volume_paths(self, service: str) -> tuple[str, ...]:
         """Return the paths of a service's container that are volumes."""
 

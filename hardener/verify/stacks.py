@@ -50,6 +50,11 @@ class ComposeRunner:
         mounts = any(one.get("volumes") for one in (self.config.get("services") or {}).values())
         return bool(self.config.get("volumes")) or mounts or any(one.volumes for one in self.images.values())
 
+    def is_served(self, service: str) -> bool:
+        """Whether the file or the service's image names a port."""
+        stated = (self.config.get("services") or {}).get(service, {})
+        return bool(stated.get("ports") or stated.get("expose") or self.ports_of(service))
+
     def volume_paths(self, service: str) -> tuple[str, ...]:
         """Return the paths of a service's container that are volumes, not folders of the host."""
         mounts = (self.config.get("services") or {}).get(service, {}).get("volumes") or ()

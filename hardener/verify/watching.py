@@ -126,9 +126,11 @@ def wait_ready(
         healthy = all(one.health in ("", "healthy") for one in now.values())
         if any(one.health == "unhealthy" for one in now.values()):
             return
-        if healthy and all_open(runner, alive, now, probes):
+        is_late = not ready and time.monotonic() - begun > WITHOUT_PORTS
+        awaited = {name: one for name, one in alive.items() if not is_late or runner.is_served(name)}
+        if healthy and awaited and all_open(runner, awaited, now, probes):
             return
-        if probes is None and healthy and not ready and time.monotonic() - begun > WITHOUT_PORTS:
+        if probes is None and healthy and is_late:
             silent = [listening(engine, alive[name], one.process) for name, one in now.items()]
             if not any(silent):
                 return
