@@ -57,7 +57,7 @@ class Finished:
 def run(request: Request, engine: Engine, this: Run, progress: Progress) -> Finished:
     """Verify everything at PATH."""
     path = Path(request.path).absolute()
-    root = root_of(path)
+    root = root_of(path, has_context=bool(request.wishes.context))
     relative = path.relative_to(root)
     trees = this.folder / "trees"
     trees.mkdir()

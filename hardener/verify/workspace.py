@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hardener.bulk import Failure, Hardened, harden_paths
-from hardener.project import project_root
+from hardener.project import project_root, repository_root
 from hardener.writing import prepare, write
 
 if TYPE_CHECKING:
@@ -23,10 +23,13 @@ class WorkspaceError(Exception):
     """A tree that cannot be copied or hardened; the message is one line."""
 
 
-def root_of(path: Path) -> Path:
-    """Return the root that PATH, a folder or a Dockerfile, is copied with."""
-    folder = path if path.is_dir() else path.parent
-    return project_root(folder.absolute())
+def root_of(path: Path, *, has_context: bool = False) -> Path:
+    """Return the root that PATH, a folder or a Dockerfile, is copied with: the repository, else the folder alone.
+
+    Only a build context that was named makes the current folder the project: that may be somebody's whole home.
+    """
+    folder = (path if path.is_dir() else path.parent).absolute()
+    return project_root(folder) if has_context else repository_root(folder) or folder
 
 
 def copy(source: Path, target: Path, *, linked: bool = False) -> Path:
