@@ -62,7 +62,7 @@ def run(folder: Path, cache: Path, *options: str) -> tuple[int, dict, str]:
     report = cache / "report.json"
     process = start(folder, cache, *options)
     said = process.communicate()[1]
-    assert "Traceback" not in said
+    assert not re.search("^Traceback", said, re.MULTILINE)  # one of the program's own is an excerpt of its log
     home = (cache / "hardener" / "verify" / "home").read_text().strip()
     assert not any(labelled(f"hardener.verify.home={home}").values()), "something is left"
     assert not list((cache / "hardener" / "verify" / "runs").iterdir())
