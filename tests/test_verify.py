@@ -389,6 +389,8 @@ def test_options_are_kept_in_the_configuration_and_the_command_line_wins(tmp_pat
         ('[verify]\nprobe = "tcp:1"', "wants a list"),
         ("[verify]\ntimeout = 0", "not in the range"),
         ('[verify]\nskip = ["everything"]', "is not one of"),
+        ('[verify]\nengine = "podman"', "unknown key 'engine'"),  # the machine's, not the project's
+        ('[verify]\ncontext = "../.."', "below the project"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(text: str, message: str, tmp_path: Path) -> None:

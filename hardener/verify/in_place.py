@@ -50,6 +50,6 @@ def verify_and_write(
 
 
 def context_for(path: str | Path, given: Sequence[str] = (), *, quiet: bool, verbose: bool) -> click.Context:
-    """Return the options of a verification that another command starts: those of `OPTIONS` in the environment, ``given``."""
+    """Return the options of a verification that another command starts: those of the environment, then ``given``."""
     words = [*shlex.split(os.environ.get(OPTIONS, "")), *given, *(["--quiet"] if quiet else [])]
     return command.make_context("harden verify", [*words, *(["--verbose"] if verbose else []), str(path)])
