@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import posixpath
 import re
-from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from hardener import compose, context, privileges, server_changes, shell
 from hardener.command_paths import WRITING, resolved
-from hardener.edit import Edit
-from hardener.lazy_pattern import lazy_pattern
-from hardener.paths import absolute, below
+from hardener.paths import below
+from hardener.server_configured import Configuration, Image
 from hardener.server_files import Files, ImageFile, Scope, image_files
+from hardener.server_following import follow, reading_of
 from hardener.server_mounts import overlays
-from hardener.server_reading import Change, Listen, Reading, Unknown
+from hardener.server_reading import Reading, Unknown
 from hardener.server_start import option_words, runs_hooks, runs_server, start_commands
-from hardener.servers import Server, Shipped, is_server_program, server_of
+from hardener.servers import Server, is_server_program, server_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,93 +27,8 @@ if TYPE_CHECKING:
 
 # Commands that give an account other ids.
 RENUMBERING = frozenset(("usermod", "groupmod", "deluser", "delgroup", "userdel", "groupdel"))
-DEEPEST = 10
-VARIABLE_LISTEN = lazy_pattern(rb"(?P<before>\blisten[ \t]+(?:\[::\]:)?)(?P<word>\$\{(?P<name>\w+)\})")
 # Build files of buildx, whose `contexts` may replace a base image by another target.
 BAKE = ("docker-bake.hcl", "docker-bake.json", "docker-bake.override.hcl", "docker-bake.override.json")
-
-
-class Image(NamedTuple):
-    """The stage whose files are followed."""
-
-    project: Project
-    facts: StageFacts
-
-
-class Read(NamedTuple):
-    """One file of the project that the server reads, and what it says."""
-
-    path: str
-    file: ImageFile
-    reading: Reading
-
-
-class Configuration(NamedTuple):
-    """Everything that a server is configured to do.
-
-    ``read`` are the project's own files, ``shipped`` those of the image that are read as they are.  ``rendered``
-    are files that the image's entrypoint writes from templates at every start.
-    """
-
-    server: Server
-    read: tuple[Read, ...] = ()
-    shipped: tuple[Shipped, ...] = ()
-    rendered: tuple[str, ...] = ()
-    replaced: tuple[str, ...] = ()
-    """Those of ``rendered`` that are there before, as root's."""
-    files: Files | None = None
-    opaque: tuple[str, ...] = ()
-    """Folders of the container of which nothing is known, since they are mounted."""
-    home: str = ""
-    """The folder that relative includes are taken from."""
-
-    @property
-    def ports(self) -> frozenset[int]:
-        """Every TCP port it listens on."""
-        own = {listen.port for one in self.read for listen in one.reading.listens}
-        return frozenset(own | {port for one in self.shipped for port in one.ports})
-
-    @property
-    def own_ports(self) -> frozenset[int]:
-        """The ports that the project's own files make it listen on: those `move_port` has edited, or may."""
-        own = (one.reading for one in self.read if one.file.path is not None)
-        return frozenset(listen.port for reading in own for listen in reading.listens)
-
-    @property
-    def hosts(self) -> frozenset[int]:
-        """The ports on which something in the image's own files answers, where something else listens."""
-        return frozenset(port for one in self.shipped for port in one.hosts)
-
-    @property
-    def shipped_ports(self) -> frozenset[int]:
-        """The ports that files of the image make it listen on."""
-        return frozenset(port for one in self.shipped for port in one.ports)
-
-    def edits(self) -> tuple[Edit, ...]:
-        """Return what has to change in the project's files whatever the port."""
-        return unique(edit_of(one.file, change) for one in self.read for change in one.reading.changes)
-
-    def moving(self) -> tuple[tuple[int, Edit, int], ...]:
-        """Return port, edit and Dockerfile line of every change that moves a port of the project's files."""
-        return tuple(
-            dict.fromkeys(
-                (listen.port, edit_of(one.file, change), one.file.line)
-                for one in self.read
-                for listen in (*one.reading.listens, *(host for host in one.reading.hosts if host.port in self.ports))
-                for change in listen.changes
-            )
-        )
-
-
-def unique(edits: object) -> tuple[Edit, ...]:
-    """Return edits without those that stand there twice, since a file may be included twice."""
-    return tuple(dict.fromkeys(edits))  # type: ignore[call-overload]
-
-
-def edit_of(file: ImageFile, change: Change) -> Edit:
-    """Return a change of one file as an edit of the project's."""
-    assert file.path is not None
-    return Edit(file.path, file.offset + change.span.start, file.offset + change.span.stop, change.text)
 
 
 @lru_cache(maxsize=64)
@@ -314,125 +228,4 @@ def chosen(arguments: tuple[str | None, ...], server: Server, line: int) -> str 
     return found
 
 
-def follow(image: Image, found: Configuration, patterns: tuple[str, ...], line: int, depth: int = 0) -> Configuration:
-    """Return ``found`` with the files that ``patterns`` mean, and those that they include; raises `Unknown`."""
-    server, files = found.server, found.files or {}
-    if depth > DEEPEST:
-        raise Unknown(line, "its configuration includes itself")
-    for pattern in patterns:
-        path = absolute(pattern, found.home)
-        if below(path, server.ignored) and path not in files:
-            continue
-        if below(path, found.opaque):
-            raise Unknown(line, f"{path} is mounted from outside the project")
-        is_glob = any(mark in path for mark in "*?[")
-        if is_glob and not below(path, server.folders):
-            raise Unknown(line, f"what {path} brings is not known")
-        names = [one for one in sorted(files) if fnmatchcase(one, path)] if is_glob else [path]
-        for name in names:
-            if posixpath.dirname(name) != posixpath.dirname(path):
-                continue  # a star of the server's does not mean a slash
-            found = follow_one(image, found, name, line, depth)
-    return found
-
-
-def follow_one(image: Image, found: Configuration, path: str, line: int, depth: int) -> Configuration:
-    """Return ``found`` with one file; raises `Unknown`."""
-    server = found.server
-    file = (found.files or {}).get(path)
-    if file is None and not below(path, server.folders):
-        origin = context.origin(image.project, image.facts, path)
-        if origin is not None and origin.path is not None and origin.data is not None:
-            file = ImageFile(origin.step.instruction.line, origin.path, 0, origin.data)
-    if file is None:
-        raise Unknown(line, f"{path}, which its configuration includes, is not known")
-    if file.unknown:
-        raise Unknown(file.line, f"{path} {file.unknown}")
-    if file.added:
-        found = follow_added(image, found, path, file, depth)
-    for one in file.appended:
-        found = follow_text(image, found, path, one, depth)
-    if file.path is None and file.data is not None:
-        return found
-    if file.data is None:
-        own = next((one for one in server.shipped if one.path == path), None)
-        if own is None:
-            raise Unknown(file.line, f"{path} is a copy of a file of the image")
-        if own in found.shipped:
-            return found
-        return follow(image, found._replace(shipped=(*found.shipped, own)), own.includes, line, depth + 1)
-    return follow_text(image, found, path, file, depth)
-
-
-def follow_text(image: Image, found: Configuration, path: str, file: ImageFile, depth: int) -> Configuration:
-    """Return ``found`` with a text that stands in a file of the project; raises `Unknown`."""
-    server = found.server
-    assert file.data is not None
-    data = file.data
-    if path in found.rendered:
-        data = VARIABLE_LISTEN.sub(lambda match: with_high_port(image, match), data)
-    try:
-        reading = reading_of(server, data)
-    except Unknown as error:
-        number = error.line + (image.project.dockerfile.line_of(file.offset) - 1 if file.offset else 0)
-        raise Unknown(file.line, f"{file.path}:{number}: {error.reason}") from error
-    if file.inline and server.reader == "nginx":
-        reading = in_one_line(reading)
-    changes = [one for listen in (*reading.listens, *reading.hosts) for one in listen.changes]
-    if file.inline and any(re.search(rb"[\n'\"$`\\]", one.text) for one in (*changes, *reading.changes)):
-        raise Unknown(file.line, f"{path} is written by a RUN, where it cannot be changed")
-    found = found._replace(read=(*found.read, Read(path, file, reading)))
-    return follow(image, found, reading.includes, file.line, depth + 1)
-
-
-def in_one_line(reading: Reading) -> Reading:
-    """Return what a file of nginx says with changes that put in no line ends, which mean nothing there."""
-
-    def blank(changes: tuple[Change, ...]) -> tuple[Change, ...]:
-        return tuple(one._replace(text=re.sub(rb"\n\s*", b" ", one.text)) for one in changes)
-
-    listens = tuple(one._replace(changes=blank(one.changes)) for one in reading.listens)
-    return reading._replace(listens=listens, changes=blank(reading.changes))
-
-
-def reading_of(server: Server, data: bytes) -> Reading:
-    """Return what the server's reader finds in one configuration file; raises `Unknown`."""
-    from hardener.server_readers import READERS  # noqa: PLC0415  most images are no server's
-
-    return READERS[server.reader](data)
-
-
-def with_high_port(image: Image, match: re.Match[bytes]) -> bytes:
-    """Return a `listen ${NAME}` with the port that ENV gives it, as long as it was, where that need not move."""
-    name = match["name"].decode()
-    value = image.facts.variables.get(name) or ""
-    set_by_compose = any(name in str(one.values.get("environment")) for one in compose.services(image.project))
-    if not value.isdecimal() or int(value) < 1024 or set_by_compose or len(value) > len(match["word"]):
-        return match[0]
-    return match["before"] + value.encode().ljust(len(match["word"]))
-
-
-def follow_added(image: Image, found: Configuration, path: str, file: ImageFile, depth: int) -> Configuration:
-    """Return ``found`` with the text that RUN steps print into a file; raises `Unknown`.
-
-    A port in it cannot be edited there: it is where the image's own file of that name has it, or not understood.
-    """
-    try:
-        reading = reading_of(found.server, file.added)
-    except Unknown as error:
-        raise Unknown(file.line, f"what it makes of {path}: {error.reason}") from error
-    moving = [one for one in (*reading.listens, *reading.hosts) if one.port < 1024]
-    if moving or reading.changes:
-        own = next((one for one in found.server.shipped if one.path == path), None)
-        anew = file.path is None and file.data is not None
-        pattern = own.pattern.encode() if own is not None else b""
-        if own is None or not anew or not pattern or file.added.count(pattern) != len(moving):
-            raise Unknown(file.line, f"what it makes of {path} listens on a port")
-        found = found._replace(shipped=(*found.shipped, own))
-    high = tuple(one._replace(changes=()) for one in reading.listens if one.port >= 1024)
-    rest = reading._replace(listens=high, hosts=(), changes=())
-    found = found._replace(read=(*found.read, Read(path, file, rest)))
-    return follow(image, found, reading.includes, file.line, depth + 1)
-
-
-__all__ = ["Configuration", "Listen", "Read", "Unknown", "configuration"]
+__all__ = ["Configuration", "Unknown", "configuration"]
