@@ -175,7 +175,7 @@ class ImageRunner:
         known = (*self.place.ports, *ports)
         self.place = replace(self.place, ports=tuple(dict.fromkeys(known)))
 
-    def migrate(self, storage: str, migrations: Sequence[Migration]) -> list[str]:
+    def migrate(self, storage: str, migrations: Sequence[Migration]) -> list[tuple[Migration, str]]:
         """Run the printed commands on the volumes of ``storage``, without a network; return what failed."""
         failed = []
         names = self.volume_names(storage)
@@ -188,7 +188,7 @@ class ImageRunner:
             try:
                 self.place.engine.do(words[1], *self.place.run.label_options, "--network", "none", *words[2:])
             except EngineFailed as error:
-                failed.append(f"{one.command}: {error}")
+                failed.append((one, str(error)))
         return failed
 
 

@@ -144,8 +144,8 @@ class Runner(Protocol):
     def with_ports(self, ports: Iterable[int]) -> None:
         """Publish more ports from the next start on."""
 
-    def migrate(self, storage: str, migrations: Sequence[Migration]) -> list[str]:
-        """Run the one-time commands on volumes; return what failed."""
+    def migrate(self, storage: str, migrations: Sequence[Migration]) -> list[tuple[Migration, str]]:
+        """Run the one-time commands on volumes; return those that failed, with what they said."""
 
 
 def build_words(place: Place, file: Path, tag: str, context: Path, target: str) -> list[str]:

@@ -212,7 +212,7 @@ class ComposeRunner:
         """Publish more ports from the next start on."""
         self.place = replace(self.place, ports=tuple(dict.fromkeys((*self.place.ports, *ports))))
 
-    def migrate(self, storage: str, migrations: Sequence[Migration]) -> list[str]:
+    def migrate(self, storage: str, migrations: Sequence[Migration]) -> list[tuple[Migration, str]]:
         """Run the printed commands on the project's volumes; return what failed."""
         failed = []
         words = self.compose(storage, Options())
@@ -223,18 +223,18 @@ class ComposeRunner:
             try:
                 self.place.engine.do(*command[1:], seconds=120)
             except EngineFailed as error:
-                failed.append(f"{one.command}: {error}")
+                failed.append((one, str(error)))
         return failed
 
     def command_of(self, one: Migration, words: list[str], storage: str) -> list[str] | None:
         """Return what a one-time command is here, ``None`` where it has nothing to do with Compose."""
         given = shlex.split(one.command)
-        if (
-            one.kind == "bind"
-        ):  # `sudo chown -R 5000:5000 ./data`: a volume stands for the folder, and root of a container does it
-            folder = Path(posixpath.normpath(given[-1]))
+        if one.kind == "bind":  # `sudo chown -R 5000:5000 ./data`: a volume stands for the folder; root of a container
+            volume = compose_file.folder_volume(self.project(storage), Path(posixpath.normpath(given[-1])))
+            if self.isolated is None or volume not in self.isolated.folders:
+                return None  # it lies outside the project, and is empty here
             helper = next(iter(self.services))
-            mount = f"{compose_file.folder_volume(self.project(storage), folder)}:/hardener"
+            mount = f"{volume}:/hardener"
             run = ["run", "--rm", *self.place.run.label_options, "--network", "none", "--user", "0"]
             return [self.place.engine.kind, *run, "--volume", mount, "--entrypoint", "chown", self.tag(helper),
                     "-R", given[-2], "/hardener"]  # fmt: skip

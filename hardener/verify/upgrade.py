@@ -47,9 +47,20 @@ def upgrade(
         runner.stop()
     runner.drop(UPGRADE)
     before.runner.drop(UPGRADE)
-    if printed:
-        return [], replace(side, refused=tuple(failed))
-    return [f"a command for data that are there already failed: {one}" for one in failed], side
+    refused = [f"{one.command}: {said}" for one, said in failed if printed and not is_only_here(one, said)]
+    others = [f"{one.command}: {said}" for one, said in failed if not printed or is_only_here(one, said)]
+    notes = [f"a command for data that are there already could not be run here: {one}" for one in others]
+    return notes, replace(side, refused=tuple(refused))
+
+
+def is_only_here(one: Migration, said: str) -> bool:
+    """Whether a command failed for a reason that its reader will not meet: no image could be fetched, or no sudo.
+
+    For a folder of the host an image's own ``chown`` stands in, which not every image has.
+    """
+    if "Unable to find image" in said:
+        return True
+    return one.kind == "bind" and "executable file not found" in said
 
 
 def began(runner: Runner, service: str) -> float:
