@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from hardener.repos.values import Task
     from hardener.repos.writer import Writer
 
-# Tasks handed out beyond those that run: enough that no worker waits, few enough that little is held in memory.
-AHEAD = 2
+# Tasks handed out for each worker: enough that none waits for the way to a cluster and back, few enough that little is
+# held in memory.
+AHEAD = 4
 TICK_SECONDS = 0.5
 
 
