@@ -200,7 +200,7 @@ def markdown(
         one = figures[name]
         lines.append(
             f"| {name} | {one.single:.3f} s | {one.whole:.2f} s | {one.single_memory:.0f} MB | {one.whole_memory:.0f} MB "
-            f"| {one.ended_badly} |"
+            f"| {one.ended_badly:.0f} |"
         )
     fixers = [name for name in names if name in counts]
     for title, rows in (
