@@ -124,9 +124,10 @@ def builds_of_workflow(root: Path, text: str) -> Iterator[Build]:
     """
     import yaml  # noqa: PLC0415  only repositories with such a workflow pay for it
 
-    from hardener.compose import NODES, OPENERS, plain  # noqa: PLC0415
+    from hardener.compose import NODES, plain  # noqa: PLC0415
+    from hardener.yaml_documents import has_too_many  # noqa: PLC0415
 
-    if sum(text.count(opener) for opener in ("[", "{", "- ", "? ")) > OPENERS:
+    if has_too_many(text.encode("utf-8", "surrogateescape")):
         return
     try:
         document = plain(yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)), iter(range(NODES)))

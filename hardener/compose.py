@@ -18,6 +18,7 @@ from hardener.compose_links import Link, built_by, entries, links, without_tag
 from hardener.compose_variables import ANY_STAGE
 from hardener.lazy_pattern import lazy_pattern
 from hardener.own_images import COMMON, built_as, is_own, named
+from hardener.yaml_documents import only_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,9 +27,7 @@ if TYPE_CHECKING:
     from hardener.dockerfile import Stage
     from hardener.project import Project
 
-# What no Compose file that people write comes near.  libyaml's binding recurses in C: a file of nothing but opening
-# brackets ends the process.  Aliases of aliases grow without end; Compose refuses them too ("excessive aliasing").
-OPENERS = 5000
+# Aliases of aliases grow without end; Compose refuses them too ("excessive aliasing").
 NODES = 100_000
 LIST = lazy_pattern(rb"(?m)^services:[ \t]*(?:\[|#.*|\r?$)")
 
@@ -203,14 +202,7 @@ def runs(one: Entry, project: Project) -> bool:
 @lru_cache(maxsize=256)
 def read_services(path: PurePosixPath, content: bytes) -> tuple[Service, ...]:
     """Return the services of one Compose file; none where it is not valid YAML or a bomb."""
-    import yaml  # noqa: PLC0415  only projects with Compose files pay for it
-
-    if sum(content.count(opener) for opener in (b"[", b"{", b"- ", b"? ")) > OPENERS:
-        return ()
-    try:
-        root = yaml.compose(content.decode("utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
-        return ()
+    root = only_document(content)
     found: list[Service] = []
     budget = iter(range(NODES))
     # The first format had the services at the top: https://docs.docker.com/reference/compose-file/legacy-versions/

@@ -15,6 +15,7 @@ from hardener.copied_sources import context_folder, contributing
 from hardener.edit import Span
 from hardener.lazy_pattern import lazy_pattern
 from hardener.source_reading import Literal, Reading, place
+from hardener.yaml_documents import readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,6 @@ PROPERTY = lazy_pattern(
 VALUE = lazy_pattern(r"(?:\$\{([\w.]+):)?(?:\$\{([\w.]+):)?(\d{1,5})\}{0,2}")
 # Settings from a server or another file go before the application's own.
 ELSEWHERE = lazy_pattern(rb"spring\.config\.import|spring[.:\s]+(?:cloud[.:\s]+config|config[.:\s]+import)")
-OPENERS = 5000  # see hardener.compose
 BUILD_TOOLS = frozenset(("mvn", "mvnw", "./mvnw", "gradle", "gradlew", "./gradlew"))
 RESOURCES = ("src/main/resources", "src/main/resources/config", "config", ".")
 
@@ -75,16 +75,9 @@ def property_ports(data: bytes) -> Iterator[tuple[str, str, int]]:
 
 def yaml_ports(data: bytes) -> Iterator[tuple[str, str, int]]:
     """Yield key, value and its byte offset for each port of a YAML file, in all its documents."""
-    import yaml  # noqa: PLC0415  only JVM projects pay for it
-
-    if sum(data.count(one) for one in (b"[", b"{", b"- ", b"? ")) > OPENERS:
-        return
-    try:
-        text = data.decode("utf-8")
-        documents = list(yaml.compose_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
-        return
-    for document in documents:
+    nodes = readable(data)
+    text = data.decode("utf-8") if nodes else ""
+    for document in nodes:
         for key, node in flattened(document, "", set()):
             if key in KEYS:
                 raw = text[node.start_mark.index : node.end_mark.index]

@@ -19,6 +19,7 @@ from hardener.edit import Edit
 from hardener.lazy_pattern import lazy_pattern
 from hardener.port_use import Use
 from hardener.small_files import MAXIMUM_SIZE
+from hardener.yaml_documents import readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +33,6 @@ PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 HOOKS = ("postStart", "preStop")
 # Go templates (Helm), placeholders of other tools: what they become is not known.
 TEMPLATE = lazy_pattern(rb"\{\{|\$\(|<%")
-OPENERS = 5000
 
 
 class Manifest(NamedTuple):
@@ -201,15 +201,10 @@ def manifests(project: Project) -> tuple[Manifest, ...]:
 @lru_cache(maxsize=256)
 def read(path: PurePosixPath, data: bytes) -> tuple[Manifest, ...]:
     """Return the objects of one manifest file; none where it is a template or no YAML."""
-    import yaml  # noqa: PLC0415  only projects with manifests pay for it
-
-    if TEMPLATE.search(data) or sum(data.count(one) for one in (b"[", b"{", b"- ", b"? ")) > OPENERS:
+    nodes = () if TEMPLATE.search(data) else readable(data)
+    if not nodes:
         return ()
-    try:
-        text = data.decode("utf-8")
-        nodes = list(yaml.compose_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
-        return ()
+    text = data.decode("utf-8")
     found = []
     for node in nodes:
         items = entry(node, "items") if scalar(entry(node, "kind")) == "List" else None

@@ -107,9 +107,9 @@ def documents(data: bytes) -> tuple[dict[str, Any], ...]:
     """Return the documents of a manifest; none where it is not YAML, or could be a bomb (anchors are refused)."""
     import yaml  # noqa: PLC0415  only projects with manifests pay for it
 
-    from hardener.compose import OPENERS  # noqa: PLC0415
+    from hardener.yaml_documents import has_too_many  # noqa: PLC0415
 
-    if sum(data.count(opener) for opener in (b"[", b"{", b"- ", b"? ")) > OPENERS or (b"*" in data and b"&" in data):
+    if has_too_many(data) or (b"*" in data and b"&" in data):
         return ()
     try:
         loaded = list(yaml.load_all(data, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))

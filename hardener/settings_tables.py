@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tomli
 
-from hardener.compose import OPENERS
 from hardener.edit import Span
 from hardener.lazy_pattern import lazy_pattern
 from hardener.server_reading import Unknown
+from hardener.yaml_documents import has_too_many
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +91,7 @@ def from_yaml(data: bytes, text: str) -> Iterator[Entry]:
     """Yield the values of a YAML file.  Raises `Unknown` for one that is no single mapping."""
     import yaml  # noqa: PLC0415  only projects with such a file pay for it
 
-    if sum(data.count(one) for one in (b"[", b"{", b"- ", b"? ")) > OPENERS:
+    if has_too_many(data):
         raise Unknown(1, "it has too many settings")
     try:
         root = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tomli
 
-from hardener.compose import OPENERS, entry, pairs
+from hardener.compose import entry, pairs
 from hardener.repository_files import walk
 from hardener.small_files import content
+from hardener.yaml_documents import readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,15 +86,7 @@ def steps_of(file: PurePosixPath, data: bytes) -> Iterator[Step]:
 
 def parsed(text: str) -> tuple[Any, ...]:
     """Return the documents of a YAML file as nodes; none where it is no YAML, or could be a bomb."""
-    import yaml  # noqa: PLC0415  only repositories with CI files pay for it
-
-    if sum(text.count(opener) for opener in ("[", "{", "- ", "? ")) > OPENERS:
-        return ()
-    try:
-        nodes = list(yaml.compose_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
-    except (yaml.YAMLError, RecursionError, ValueError):
-        return ()
-    return tuple(node for node in nodes if node is not None)
+    return tuple(node for node in readable(text.encode("utf-8", "surrogateescape")) if node is not None)
 
 
 def steps_in(file: PurePosixPath, text: str, node: Any, seen: frozenset[int] = frozenset()) -> Iterator[Step]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hardener.compose import OPENERS, entry, plain
+from hardener.compose import entry, plain
 from hardener.kubernetes_ports import WORKLOADS, scalar, sequence
+from hardener.yaml_documents import readable
 
 if TYPE_CHECKING:
     from pathlib import PurePosixPath
@@ -79,15 +80,8 @@ def workloads(path: PurePosixPath, data: bytes) -> tuple[Workload, ...]:
 
 def documents(data: bytes) -> tuple[str, tuple[Any, ...]]:
     """Return the text of a manifest and its documents as nodes (``None``: empty); none where it is no YAML."""
-    import yaml  # noqa: PLC0415  only projects with manifests pay for it
-
-    if is_template(data) or sum(data.count(one) for one in (b"[", b"{", b"- ", b"? ")) > OPENERS:
-        return "", ()
-    try:
-        text = data.decode("utf-8")
-        return text, tuple(yaml.compose_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError):
-        return "", ()
+    nodes = () if is_template(data) else readable(data)
+    return (data.decode("utf-8"), nodes) if nodes else ("", ())
 
 
 def is_template(data: bytes) -> bool:

@@ -15,6 +15,7 @@ from hardener.compose import NODES, entry, pairs, plain, read_services
 from hardener.compose_links import extended
 from hardener.compose_variables import values as variables_of
 from hardener.variables import expand
+from hardener.yaml_documents import only_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -217,13 +218,8 @@ def used_elsewhere(content: bytes) -> frozenset[int]:
 @lru_cache(maxsize=64)
 def top_level(path: PurePosixPath, content: bytes) -> dict[str, Any]:
     """Return the tables of a file besides its services (volumes, secrets, include), as plain data."""
-    import yaml  # noqa: PLC0415
-
     del path
-    try:
-        root = yaml.compose(content.decode("utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
-        return {}
+    root = only_document(content)
     budget = iter(range(NODES))
     tables = {
         name: plain(node, budget) for name, node in pairs(root) if name in ("volumes", "secrets", "configs", "include")
