@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
 from hardener.report import file_diff, line_counts
-from hardener.reports.model import counts, service_counts, text_of, uri_path
+from hardener.reports.model import TO_SWITCH, counts, sentence, service_counts, text_of, uri_path
 from hardener.reports.page import badge, linked, page, tiles
 from hardener.reports.rules import rules
 from hardener.reports.side_by_side import rows
@@ -25,7 +25,7 @@ ONCE = re.compile(r"(?:; )?data written before in .*?; once: .*?(?=; |$)")
 # A shorter run of lines is not worth a button.
 SHORTEST_FOLD = 4
 # What became of these is told by the edits at their own lines.
-TOLD_BY_EDITS = ("switched", "prepared", "hardened")
+TOLD_BY_EDITS = (*TO_SWITCH, "hardened")
 LEGEND = (
     '<p class="legend"><kbd>j</kbd> and <kbd>k</kbd> go to the next and the previous change; a name such as '
     "<code>own_copied</code> leads to what it means.</p>"
@@ -213,11 +213,6 @@ def card(rule: Rule) -> str:
     told = "".join(f"<p><b>{title}</b> {linked(sentence(told))}</p>" for title, told in rows_of if told)
     head = f"<h3>{rule.name}</h3><p>{linked(rule.what)}</p>"
     return f'<article class="rule" id="rule-{rule.name}" tabindex="-1">{head}{told}</article>'
-
-
-def sentence(told: str) -> str:
-    """Return text that begins with a capital letter, but for an address."""
-    return told if "://" in told.partition(" ")[0] else told[:1].upper() + told[1:]
 
 
 def split(data: bytes) -> list[str]:

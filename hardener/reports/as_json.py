@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from hardener import __version__
 from hardener.report import file_diff, line_counts
-from hardener.reports.model import counts, service_counts, text_of, uri_path
+from hardener.reports.model import as_json, counts, service_counts, text_of, uri_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +31,7 @@ def render(files: Sequence[FileReport]) -> str:
         },
         "files": [entry(one) for one in files],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False).encode("utf-8", "replace").decode() + "\n"
+    return as_json(document)
 
 
 def entry(file: FileReport) -> dict[str, Any]:

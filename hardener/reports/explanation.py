@@ -10,7 +10,7 @@ import click
 from hardener.report import file_diff
 from hardener.reports import sources
 from hardener.reports.examples import example
-from hardener.reports.model import text_of
+from hardener.reports.model import sentence, text_of
 from hardener.reports.rules import Rule, rules
 from hardener.terminal import diff_in_colours, painted, wants_colour, width
 
@@ -127,8 +127,3 @@ def in_colours(diff: bytes) -> str:
 def indented(text: str) -> str:
     """Return lines two columns further right."""
     return "".join(f"  {line}" if line.strip() else line for line in text.splitlines(keepends=True))
-
-
-def sentence(text: str) -> str:
-    """Return text that begins with a capital letter."""
-    return text[:1].upper() + text[1:]

@@ -28,8 +28,7 @@ def render(files: Sequence[FileReport]) -> str:
             if one.outcome in LEVELS:
                 label = f" [{one.name or one.stage}]" if len(file.images) > 1 else ""
                 title = f"harden{label}: {one.rule}"
-                text = one.message if one.outcome == "manual" else f"runs as root; after harden it {one.message}"
-                lines.append(command(LEVELS[one.outcome], file.path, one.line, title, text))
+                lines.append(command(LEVELS[one.outcome], file.path, one.line, title, one.problem))
         for unit in file.services:
             if unit.outcome in SERVICE_LEVELS:
                 title = f"harden: {unit.rule}"

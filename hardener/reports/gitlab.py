@@ -5,11 +5,9 @@ Source: https://docs.gitlab.com/ci/testing/code_quality/#code-quality-report-for
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import TYPE_CHECKING, Any
 
-from hardener.reports.model import uri_path
+from hardener.reports.model import as_json, fingerprint, uri_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,23 +29,22 @@ def render(files: Sequence[FileReport]) -> str:
             issues.append(issue(file.path, file.failure.line, "unreadable", file.failure.message, "critical", image=""))
         for one in file.images:
             if one.outcome in SEVERITIES:
-                text = one.message if one.outcome == "manual" else f"runs as root; after harden it {one.message}"
-                issues.append(issue(file.path, one.line, one.rule, text, SEVERITIES[one.outcome], image=str(one.stage)))
+                severity = SEVERITIES[one.outcome]
+                issues.append(issue(file.path, one.line, one.rule, one.problem, severity, image=str(one.stage)))
         for unit in file.services:
             if unit.outcome in SERVICE_SEVERITIES:
                 about = f"{unit.name}\0{unit.text}" if unit.outcome == "danger" else unit.name
                 severity = SERVICE_SEVERITIES[unit.outcome]
                 issues.append(issue(file.path, unit.line, unit.rule, unit.message, severity, image=about))
-    return json.dumps(issues, indent=2, ensure_ascii=False).encode("utf-8", "replace").decode() + "\n"
+    return as_json(issues)
 
 
 def issue(path: str, line: int, rule: str, text: str, severity: str, *, image: str) -> dict[str, Any]:
     """Return one issue; its fingerprint stays the same where only lines move."""
-    known = "\0".join((uri_path(path), rule, image)).encode("utf-8", "surrogateescape")
     return {
         "description": text,
         "check_name": f"harden/{rule}",
-        "fingerprint": hashlib.sha256(known).hexdigest(),
+        "fingerprint": fingerprint(uri_path(path), rule, image),
         "severity": severity,
         "location": {"path": uri_path(path), "lines": {"begin": max(line, 1)}},
     }

@@ -11,7 +11,7 @@ from hardener.reports.model import counts, service_counts, text_of, uri_path
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hardener.reports.model import FileReport
+    from hardener.reports.model import FileReport, Image, Service
 
 
 def render(files: Sequence[FileReport]) -> str:
@@ -19,16 +19,8 @@ def render(files: Sequence[FileReport]) -> str:
     lines = ["# Hardening report", "", f"{counted('image', counts(files))}, in {amount(len(files), 'file')}.", ""]
     if any(file.services for file in files):
         lines[-2:] = [f"{lines[-2]} Where they are started: {counted('answer', service_counts(files))}.", ""]
-    rows = [
-        f"| {code(f'{uri_path(file.path)}:{one.line}')} | {one.outcome} | {cell(one.message)} |"
-        for file in files
-        for one in file.images
-    ]
-    rows += [
-        f"| {code(f'{uri_path(file.path)}:{one.line}')} | {one.outcome} | {cell(one.message)} |"
-        for file in files
-        for one in file.services
-    ]
+    rows = [row(file, one) for file in files for one in file.images]
+    rows += [row(file, one) for file in files for one in file.services]
     rows += [
         f"| {code(uri_path(file.path))} | error | {cell(file.failure.message)} |"
         for file in files
@@ -49,6 +41,11 @@ def render(files: Sequence[FileReport]) -> str:
             lines += ["<details>", f"<summary>{name}</summary>", "", f"{fence}diff", diff.rstrip("\n"), fence, ""]
             lines += ["</details>", ""]
     return "\n".join(lines).encode("utf-8", "replace").decode()
+
+
+def row(file: FileReport, one: Image | Service) -> str:
+    """Return the row of an image or a service."""
+    return f"| {code(f'{uri_path(file.path)}:{one.line}')} | {one.outcome} | {cell(one.message)} |"
 
 
 def counted(name: str, found: Mapping[str, int]) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hardener.bulk import Failure, shown
 from hardener.changed_lines import changes
 from hardener.outcome import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import PurePosixPath
 
     from hardener.bulk import Hardened
@@ -23,6 +26,8 @@ SWITCHED = "runs_as_root"
 # The rule of a service or container with rights over its host; the others are those of its result's fixer.
 DANGER = "has_rights_over_host"
 OUTCOMES = ("switched", "prepared", "already", "manual")
+# What becomes of an image that is root and need not be.
+TO_SWITCH = ("switched", "prepared")
 UNIT_OUTCOMES = ("hardened", "already", "left", "danger")
 
 
@@ -47,6 +52,16 @@ class Image(NamedTuple):
     def message(self) -> str:
         """The reason and the way out as one line."""
         return f"{self.reason} ({self.way_out})" if self.way_out else self.reason
+
+    @property
+    def is_root(self) -> bool:
+        """Whether it runs as root now, and would not after the run."""
+        return self.outcome in TO_SWITCH
+
+    @property
+    def problem(self) -> str:
+        """What a machine's report says is wrong with it."""
+        return f"runs as root; after harden it {self.message}" if self.is_root else self.message
 
 
 class Service(NamedTuple):
@@ -177,17 +192,30 @@ def text_of(data: bytes) -> str:
 
 def counts(files: Sequence[FileReport]) -> dict[str, int]:
     """Return how many images there are of each outcome."""
-    found = dict.fromkeys(OUTCOMES, 0)
-    for file in files:
-        for one in file.images:
-            found[one.outcome] += 1
-    return found
+    return tallied(OUTCOMES, (one.outcome for file in files for one in file.images))
 
 
 def service_counts(files: Sequence[FileReport]) -> dict[str, int]:
     """Return how many answers for services there are of each outcome."""
-    found = dict.fromkeys(UNIT_OUTCOMES, 0)
-    for file in files:
-        for one in file.services:
-            found[one.outcome] += 1
-    return found
+    return tallied(UNIT_OUTCOMES, (one.outcome for file in files for one in file.services))
+
+
+def tallied(names: Sequence[str], found: Iterable[str]) -> dict[str, int]:
+    """Return how often each name was found, in the order of the names."""
+    numbers = Counter(found)
+    return {name: numbers[name] for name in names}
+
+
+def as_json(document: Any) -> str:
+    """Return a report as JSON for people to read too; what UTF-8 cannot hold becomes a question mark."""
+    return json.dumps(document, indent=2, ensure_ascii=False).encode("utf-8", "replace").decode() + "\n"
+
+
+def fingerprint(*parts: str) -> str:
+    """Return what stays the same where only lines move."""
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def sentence(told: str) -> str:
+    """Return text that begins with a capital letter, but for an address."""
+    return told if "://" in told.partition(" ")[0] else told[:1].upper() + told[1:]

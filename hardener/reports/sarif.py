@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import base64
 import difflib
-import hashlib
-import json
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from hardener import __version__
 from hardener.report import lines_of
-from hardener.reports.model import uri_path
+from hardener.reports.model import as_json, fingerprint, uri_path
 from hardener.reports.rules import rules
 
 if TYPE_CHECKING:
@@ -76,7 +74,7 @@ def render(files: Sequence[FileReport]) -> str:
         "results": [{**one, "ruleIndex": index[one["ruleId"]]} for one in found],
     }
     document = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
-    return json.dumps(document, indent=2, ensure_ascii=False).encode("utf-8", "replace").decode() + "\n"
+    return as_json(document)
 
 
 def descriptor(rule: Rule) -> dict[str, Any]:
@@ -113,18 +111,16 @@ def results(file: FileReport) -> Iterator[dict[str, Any]]:
 def image_result(file: FileReport, one: Image) -> dict[str, Any]:
     """Return the result of one image; of one to switch with the whole change as its fix."""
     kind, level = VERDICTS[one.outcome]
-    is_root = one.outcome in ("switched", "prepared")
-    text = f"runs as root; after harden it {one.message}" if is_root else one.message
     found = {
         "ruleId": one.rule,
         "kind": kind,
         "level": level,
-        "message": {"text": text},
+        "message": {"text": one.problem},
         "locations": [location(file.path, one.line)],
         "partialFingerprints": {"image/v1": fingerprint(file.path, one.rule, str(one.stage))},
         "properties": {"outcome": one.outcome, "stage": one.name or str(one.stage)},
     }
-    if is_root and file.changed:
+    if one.is_root and file.changed:
         found["fixes"] = [fix(file, "Run the image as another user.")]
     return found
 
@@ -176,11 +172,6 @@ def uri(path: str) -> str:
     """Return a path as a URI: relative where the path is."""
     pure = PurePath(path)
     return pure.as_uri() if pure.is_absolute() else quote(uri_path(path), errors="surrogateescape")
-
-
-def fingerprint(*parts: str) -> str:
-    """Return what stays the same where only lines move."""
-    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def artifact_change(change: Changed) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def restricted(report: FileReport, changes: Changes) -> FileReport:
         one for one in report.services if own.has(one.line, next((end - 1 for end in ends if end > one.line), 1 << 30))
     )
     steps = tuple(one for one in report.steps if changes.of(one.path).has(one.line))
-    to_do = any(one.outcome in ("switched", "prepared") for one in images)
+    to_do = any(one.is_root for one in images)
     to_do = to_do or any(one.outcome == "hardened" for one in services) or any(one.is_edit for one in steps)
     failure = report.failure if own.some or own.everything else None
     changed = report.changed if to_do else ()
