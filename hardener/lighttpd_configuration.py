@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hardener.edit import Span
 from hardener.lazy_pattern import lazy_pattern
 from hardener.lighttpd_syntax import Condition, Parsed, Statement, Value, parse
-from hardener.paths import below
+from hardener.paths import OWN_OUTPUT, TEMPORARY, below
 from hardener.server_reading import NEW_PORT, Change, Listen, Reading, Unknown
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ MODULES = frozenset(
      "mod_status")
 )  # fmt: skip
 LOGS = ("server.errorlog", "server.breakagelog", "accesslog.filename")
-STREAM = lazy_pattern(r"/dev/(?:stdout|stderr|null|fd/[12])|/proc/self/fd/[12]")
+STREAM = lazy_pattern(OWN_OUTPUT)
 FOLDERS = ("server.upload-dirs", "compress.cache-dir", "deflate.cache-dir")
 SECRETS = lazy_pattern(
     r"ssl\.(?:pemfile|privkey|ca-file|ca-crl-file|dh-file|verifyclient\.ca-[\w-]+)|auth\.backend\.\w+\.\w+file"
@@ -53,7 +53,6 @@ KNOWN = frozenset(("mime-types.conf", "/etc/lighttpd/mime-types.conf"))
 # In a redirect: the port of the socket that a request came in on.
 SHOWS_ITS_PORT = lazy_pattern(r"url\.(?:port|authority)|SERVER_PORT")
 PID = "/tmp/lighttpd.pid"  # noqa: S108  a path of the image
-WRITABLE = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108  paths of the image
 
 
 class Port(NamedTuple):
@@ -221,13 +220,13 @@ def folders(one: Statement, variables: dict[str, str]) -> Iterator[str]:
     for path in paths:
         if not path.startswith("/"):
             raise Unknown(one.line, f"it writes in {path}")
-        if not below(path, WRITABLE):
+        if not below(path, TEMPORARY):
             yield posixpath.normpath(path)
 
 
 def pid_changes(one: Statement, variables: dict[str, str]) -> Iterator[Change]:
     """Yield the change that puts the pid file where it may be written."""
-    if one.key == "server.pid-file" and not below(text(one, variables), WRITABLE):
+    if one.key == "server.pid-file" and not below(text(one, variables), TEMPORARY):
         yield Change(one.value.span, f'"{PID}"'.encode())
 
 

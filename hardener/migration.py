@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hardener import compose, compose_needs, kubernetes
 from hardener.accounts import WITHOUT_SHELL, family_of
 from hardener.directories import own_volumes
-from hardener.paths import below
+from hardener.paths import TEMPORARY, below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,6 @@ DEFAULT_FILES = frozenset(("compose.yaml", "compose.yml", "docker-compose.yaml",
 # An image without a shell has no chown either.
 HELPER_IMAGE = "alpine"
 # What everybody may write already.
-TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108  paths of an image
 
 
 class Migration(NamedTuple):

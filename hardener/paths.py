@@ -24,6 +24,10 @@ SHARED = frozenset(
 )  # fmt: skip
 # Of those, these are left to applications altogether; as a working directory they may change their owner.
 FOR_APPLICATIONS = frozenset(("/srv", "/opt", "/mnt", "/media", "/usr/src", "/usr/local/src", "/var/www"))
+# Where everybody may write, and nothing is kept.
+TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")
+# The container's own output, as a program names it for a log.
+OWN_OUTPUT = r"/dev/(?:stdout|stderr|null|fd/[12])|/proc/self/fd/[12]"
 
 
 def below(path: str, parents: tuple[str, ...]) -> bool:

@@ -276,12 +276,18 @@ def run(project: Project, facts: StageFacts, step: Step, scope: Scope, files: Fi
 
 def append(files: Files, scope: Scope, path: str, written: ImageFile, *, anew: bool) -> None:
     """Put a text that a RUN writes into ``files``: as a file of its own, or at the end of one that is there."""
-    if path not in files and not anew and scope.unread:
-        files[path] = ImageFile(written.line, unknown="may be one of the distribution's package")
+    if not anew:
+        expect_package(files, scope, path, written.line)
     if anew or path not in files:
         files[path] = written
     else:
         files[path] = files[path]._replace(appended=(*files[path].appended, written))
+
+
+def expect_package(files: Files, scope: Scope, path: str, line: int) -> None:
+    """Note that a file which nobody knows, and which is added to, may be there already."""
+    if path not in files and scope.unread:
+        files[path] = ImageFile(line, unknown="may be one of the distribution's package")
 
 
 def substitute(
@@ -304,8 +310,8 @@ def substitute(
 def print_into(files: Files, scope: Scope, path: str, line: int, text_added: tuple[str, bytes]) -> None:
     """Do to ``files`` what an ``echo`` into one of them does."""
     operator, text = text_added
-    if path not in files and operator == ">>" and scope.unread:
-        files[path] = ImageFile(line, unknown="may be one of the distribution's package")
+    if operator == ">>":
+        expect_package(files, scope, path, line)
     file = files.get(path)
     if operator == ">" or file is None:
         files[path] = ImageFile(line, data=b"", added=text)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hardener import context, shell
 from hardener.lazy_pattern import lazy_pattern
-from hardener.paths import absolute, below
+from hardener.paths import OWN_OUTPUT, TEMPORARY, absolute, below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,9 +29,7 @@ COMMENT = lazy_pattern(rb"[ \t][;#].*$")
 # Sections that neither start nor write anything.
 HARMLESS = frozenset(("supervisorctl", "rpcinterface:supervisor"))
 PROGRAM = lazy_pattern(r"(?:program|eventlistener):.+")
-# Where anybody can write.
-WRITABLE = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108  paths of the image
-OUTPUT = lazy_pattern(r"/dev/(?:stdout|stderr|null|fd/[12])|/proc/self/fd/[12]|(?i:none|auto|syslog)")
+OUTPUT = lazy_pattern(OWN_OUTPUT + r"|(?i:none|auto|syslog)")
 # What a program's words must not have: supervisord knows no shell, and replaces `%(ENV_X)s` itself.
 NOT_PLAIN = lazy_pattern(rb"[$`&|;<>\\]|%\(")
 LISTENS = lazy_pattern(r"(?i)\w*(?:PORT|ADDR|BIND|LISTEN)\w*=\"?'?(?:[\w.]*:)?(?P<port>\d+)")
@@ -159,7 +157,7 @@ def section_problem(project: Project, facts: StageFacts, section: Section) -> st
     for name, one in options.items():
         if (name.endswith("logfile") or name in ("pidfile", "file")) and not may_write(project, facts, one.value):
             return f"{one.line}: it writes {one.value}, where only root may"
-        if name == "childlogdir" and not below(one.value, WRITABLE):
+        if name == "childlogdir" and not below(one.value, TEMPORARY):
             return f"{one.line}: it writes in {one.value}, where only root may"
     port = options.get("port")
     if section.name == "inet_http_server" and (port is None or int(re.sub(r".*:|\D", "", port.value) or 0) < 1024):
@@ -200,7 +198,7 @@ def program_problem(project: Project, facts: StageFacts, section: Section) -> st
 
 def is_known(project: Project, facts: StageFacts, path: str) -> bool:
     """Whether a path in a command line is the project's, or one where anybody may write."""
-    if OUTPUT.fullmatch(path) or below(path, WRITABLE) or path.rstrip("/") == facts.workdir:
+    if OUTPUT.fullmatch(path) or below(path, TEMPORARY) or path.rstrip("/") == facts.workdir:
         return True
     return context.origin(project, facts, absolute(path, "/")) is not None
 
@@ -212,4 +210,4 @@ def may_write(project: Project, facts: StageFacts, value: str) -> bool:
     if OUTPUT.fullmatch(value):
         return True
     path = absolute(value, facts.workdir or "/")
-    return below(path, WRITABLE) or posixpath.dirname(path) in state_directories(project, facts)
+    return below(path, TEMPORARY) or posixpath.dirname(path) in state_directories(project, facts)

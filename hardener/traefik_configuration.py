@@ -10,6 +10,7 @@ https://doc.traefik.io/traefik/routing/entrypoints/#redirection
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hardener.edit import Span
@@ -80,8 +81,13 @@ def refuse(one: Entry) -> None:
 
 def fits(dotted: str, pattern: str) -> bool:
     """Whether a dotted path is what a pattern of `HARMLESS` means."""
-    expression = re.escape(pattern).replace(r"\.\*\*", r"(?:\..+)?").replace(r"\*", r"[^.]+")
-    return re.fullmatch(expression, dotted) is not None
+    return expression(pattern).fullmatch(dotted) is not None
+
+
+@lru_cache(maxsize=256)
+def expression(pattern: str) -> re.Pattern[str]:
+    """Return a pattern of `HARMLESS` as a regular expression."""
+    return re.compile(re.escape(pattern).replace(r"\.\*\*", r"(?:\..+)?").replace(r"\*", r"[^.]+"))
 
 
 def ports(found: tuple[Entry, ...]) -> Iterator[Listen]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 from forge import contract, gitea, server
+from forge.quick import quick  # noqa: F401  a fixture of every test
 from forge.scene import ACCOUNT, BRANCH, DONE, Scene
 from forge.server import served
 from forge.world import TOKEN, World
@@ -19,17 +20,6 @@ from forge.world import TOKEN, World
 from hardener.bot import access, branch, waiting
 
 pytest.importorskip("github", reason="PyGithub is not installed: pip install 'hardener[github]'")
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "BACKOFF", 0.01)
-    monkeypatch.setattr(waiting, "BETWEEN_WRITES", 0.0)
-    monkeypatch.setattr(branch, "BACKOFF", 0.01)
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    for name in ("GH_TOKEN", "GITHUB_TOKEN", "HARDEN_APP_ID"):
-        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="module")

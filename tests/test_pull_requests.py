@@ -8,6 +8,7 @@ import shutil
 import subprocess
 
 import pytest
+from forge.quick import quick  # noqa: F401  a fixture of every test
 from forge.scene import ACCOUNT, BRANCH, DONE, KINDS, Scene
 from forge.server import served
 from forge.world import TOKEN, World
@@ -16,18 +17,6 @@ from hardener.bot import branch, steps, waiting
 
 pytest.importorskip("github", reason="PyGithub is not installed: pip install 'hardener[github]'")
 pytest.importorskip("gitlab", reason="python-gitlab is not installed: pip install 'hardener[gitlab]'")
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait for nothing, and know no account but the test's."""
-    monkeypatch.setattr(waiting, "BACKOFF", 0.01)
-    monkeypatch.setattr(waiting, "BETWEEN_WRITES", 0.0)
-    monkeypatch.setattr(branch, "BACKOFF", 0.01)
-    for name in ("GH_TOKEN", "GITHUB_TOKEN", "GITLAB_TOKEN", "GITEA_TOKEN", "CI_JOB_TOKEN", "HARDEN_APP_ID"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
 
 
 # On every kind of forge; everything else does not depend on it, and runs on GitHub.

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from forge.bots import killed_at, started
+from forge.quick import quick  # noqa: F401  a fixture of every test
 from forge.scene import BRANCH, DONE, Scene
 from forge.server import served
 from forge.world import World
@@ -24,15 +25,6 @@ from hardener.bot import branch, waiting
 pytest.importorskip("github", reason="PyGithub is not installed: pip install 'hardener[github]'")
 
 OPTIONS = ("--label", "security")
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "BACKOFF", 0.01)
-    monkeypatch.setattr(waiting, "BETWEEN_WRITES", 0.0)
-    monkeypatch.setattr(branch, "BACKOFF", 0.01)
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
 
 
 @pytest.fixture

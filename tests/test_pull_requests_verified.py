@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from container import engine_answers
+from forge.quick import quick  # noqa: F401  a fixture of every test
 from forge.scene import BRANCH, FILES, Scene
 from forge.server import served
 from forge.world import World
@@ -20,15 +21,6 @@ from hardener.bot import branch, waiting
 from hardener.cli import main
 
 pytest.importorskip("github", reason="PyGithub is not installed: pip install 'hardener[github]'")
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "BACKOFF", 0.01)
-    monkeypatch.setattr(waiting, "BETWEEN_WRITES", 0.0)
-    monkeypatch.setattr(branch, "BACKOFF", 0.01)
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from forge.quick import quick  # noqa: F401  a fixture of every test
 from forge.scene import BRANCH, DONE, FILES, KINDS
 from forge.server import served
 from forge.world import ACCOUNT, TOKEN, World
@@ -32,17 +33,9 @@ NO_FILTERS = {"topics": (), "languages": (), "pushed_since": "", "archived": Fal
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait for nothing, and know no account but the test's."""
-    monkeypatch.setattr(waiting, "BACKOFF", 0.01)
-    monkeypatch.setattr(waiting, "BETWEEN_WRITES", 0.0)
-    monkeypatch.setattr(branch, "BACKOFF", 0.01)
-    for names in access.TOKENS.values():
-        for name in (*names, "CI_JOB_TOKEN", "HARDEN_APP_ID"):
-            monkeypatch.delenv(name, raising=False)
+def signed_in(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811  the fixture of that name
+    """Have the test's account, and no forge of an earlier test."""
     monkeypatch.setenv("HARDEN_TOKEN", TOKEN)
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     access.kept_forge.cache_clear()
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from hardener.bot.forge import ForgeError, Repository
-from hardener.repos.sources import SCP, URL, path_of
+from hardener.repos.sources import host_of, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,8 +55,7 @@ def connect(url: str, kind: str = "", api_url: str = "") -> tuple[Forge, str]:
 
 def place_of(url: str) -> tuple[str, str]:
     """Return the address of the forge that a repository's URL leads to, and its path there; raises ``ForgeError``."""
-    match = URL.fullmatch(url) or SCP.fullmatch(url)
-    host = (match["host"] or "").lower() if match else ""
+    host = host_of(url)
     path = path_of(url).strip("/").removesuffix(".git")
     if not host or not re.fullmatch(r"[^/]+(?:/[^/]+)+", path):
         raise ForgeError("there is no forge behind it: the repository needs a remote like https://HOST/OWNER/NAME")
@@ -77,8 +76,7 @@ def forge_at(web: str, kind: str = "", api_url: str = "") -> Forge:
     token = token_for(kind, web)
     if kind == "github":
         # https://docs.github.com/en/enterprise-cloud@latest/admin/data-residency/about-github-enterprise-cloud-with-data-residency
-        by_name = host == "github.com" or host.endswith(".ghe.com")
-        default = f"https://api.{host}" if by_name else f"{web}/api/v3"
+        default = f"https://api.{host}" if is_github_com(host) else f"{web}/api/v3"
         own = os.environ.get("GITHUB_API_URL", "") if own_server("GITHUB_SERVER_URL") == host else ""
         github: Forge = adapter(api_url or own or default, web, token, app())
         return github
@@ -114,6 +112,11 @@ def app() -> tuple[str, str]:
     return (number, key) if number and key else ("", "")
 
 
+def is_github_com(host: str) -> bool:
+    """Whether a host is GitHub's own service, also with data residency."""
+    return host == "github.com" or host.endswith(".ghe.com")
+
+
 def is_known(host: str) -> bool:
     """Whether a host is one of the public forges, or the pipeline's own."""
     return PUBLIC.match(host) is not None or any(own_server(name) == host for name in OWN_SERVER)
@@ -122,7 +125,7 @@ def is_known(host: str) -> bool:
 def token_of_environment(kind: str, web_url: str) -> str:
     """Return the token of the environment that is meant for a forge, ``""`` without one."""
     host = urlsplit(web_url).hostname or ""
-    own = host == "github.com" or host.endswith(".ghe.com") or own_server("GITHUB_SERVER_URL") == host
+    own = is_github_com(host) or own_server("GITHUB_SERVER_URL") == host
     names = (name for name in TOKENS[kind] if own or name not in GITHUB_COM)
     return next((os.environ[name] for name in names if os.environ.get(name)), "")
 

@@ -13,7 +13,7 @@ import click
 from hardener.bot.template import filled
 from hardener.cli import overrides_from
 from hardener.report import file_diff
-from hardener.repos.options import HARDENING, hardening_options
+from hardener.repos.options import HARDENING, OWN_BRANCH, hardening_options
 from hardener.repos.plan import with_overrides
 from hardener.terminal import coloured, output, say
 
@@ -41,7 +41,7 @@ def pull_request_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that are about pull requests, for every command that makes them."""
     choice = click.Choice
     options = (
-        click.option("--branch", default="harden/non-root", show_default=True, metavar="NAME", help="Its branch."),
+        click.option("--branch", default=OWN_BRANCH, show_default=True, metavar="NAME", help="Its branch."),
         click.option("--base", "base_branch", metavar="NAME", help="The branch to merge into.  [default: HEAD]"),
         click.option("--author", metavar="'NAME <MAIL>'", help="Who commits.  [default: as git is configured for you]"),
         click.option("--forge", type=choice(["github", "gitlab", "gitea"]), help="What the host is."),

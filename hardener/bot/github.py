@@ -88,14 +88,18 @@ class GitHub:
         """Return what `client` does: the same one for all repositories of a token, or of an App's installation."""
         return self.known(owner, name) if self.app[0] else self.known("", "")
 
+    def integration(self) -> GithubIntegration:
+        """Return the App that speaks for itself, not for an installation."""
+        return GithubIntegration(auth=Auth.AppAuth(*self.app), retry=patience(), **self.options)
+
     def client(self, owner: str, name: str) -> tuple[Github, Auth.Auth | None]:
         """Return the client for one repository, and what it authenticates with."""
         auth: Auth.Auth | None = Auth.Token(self.token) if self.token else None
         if self.app[0]:
-            app = Auth.AppAuth(self.app[0], self.app[1])
+            integration = self.integration()
             with errors(f"the App's installation for {owner}/{name}"):
-                integration = GithubIntegration(auth=app, retry=patience(), **self.options)
-                auth = app.get_installation_auth(installation(integration, owner, name).id)
+                found = installation(integration, owner, name)
+                auth = Auth.AppAuth(*self.app).get_installation_auth(found.id)
         return Github(auth=auth, retry=patience(), lazy=True, **self.options), auth
 
     def of(self, path: str) -> Any:
@@ -157,8 +161,7 @@ class GitHub:
         with errors("the pull requests of this account"):
             author = "@me"
             if self.app[0]:
-                signed = Auth.AppAuth(self.app[0], self.app[1])
-                author = f"app/{GithubIntegration(auth=signed, retry=patience(), **self.options).get_app().slug}"
+                author = f"app/{self.integration().get_app().slug}"
             client = self.client_of(owner, name)[0]
             return int(client.search_issues(f'is:pr author:{author} head:"{branch}" {which}').totalCount)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from hardener.context import copy_arguments, destination, flag
+from hardener.copied_sources import stage_of
 from hardener.directories import already_owned, volumes
 from hardener.outcome import Outcome
 from hardener.port_facts import all_exposed
@@ -167,12 +168,8 @@ def copies(project: Project, index: int) -> dict[str, str]:
 
 def copied_from(result: Result, index: int) -> Iterator[int | str]:
     """Yield where ``COPY --from`` takes files: stages by index, images of others by name."""
-    stages = result.before.dockerfile.stages
     for step in stage_facts(result.before.dockerfile, index).own_steps:
         source = flag(step.instruction, "from") if step.instruction.keyword == "COPY" else None
-        if source is None:
-            continue
-        named = next((one.index for one in stages[:index] if one.name == source.lower()), None)
-        if named is None and source.isdecimal() and int(source) < index:
-            named = int(source)
-        yield named if named is not None else source
+        if source is not None:
+            found = stage_of(result.before, source)
+            yield found.stage.index if found is not None and found.stage.index < index else source

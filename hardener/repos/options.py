@@ -29,8 +29,12 @@ def hardening_options(found: click.Command) -> click.Command:
 
 def mode(options: dict[str, Any]) -> str:
     """Return what is done with plans; raises ``click.UsageError`` where the options do not fit."""
-    named = {"in-place": options["in_place"], "branch": options["branch"], "patches": options["patches"]}
-    named |= {"pull-requests": options["pull_requests"], "branch": options["branch"] and not options["pull_requests"]}
+    named = {
+        "in-place": options["in_place"],
+        "branch": options["branch"] and not options["pull_requests"],
+        "patches": options["patches"],
+        "pull-requests": options["pull_requests"],
+    }
     asked = [name for name, value in named.items() if value]
     if len(asked) > 1:
         raise click.UsageError(f"choose one of --{' and --'.join(asked).replace('pull-requests', 'pr')}")

@@ -20,7 +20,7 @@ from hardener.bot.forge import ForgeError, RateLimitError
 from hardener.repos.git import GitError, scrubbed
 from hardener.repos.scraps import scrap_folder
 from hardener.repos.shadow import new_git_directory
-from hardener.repos.sources import SCP, URL, SourceError
+from hardener.repos.sources import SourceError, host_of
 from hardener.repos.stops import Stopped, WriteError
 from hardener.repos.values import Kind, Pull
 
@@ -180,12 +180,6 @@ class Proposer:
         while time.monotonic() < end:
             time.sleep(min(NAP_SECONDS, max(0.0, end - time.monotonic())))
             self.tick()
-
-
-def host_of(url: str) -> str:
-    """Return the host of a URL."""
-    match = URL.fullmatch(url) or SCP.fullmatch(url)
-    return match["host"].lower() if match else ""
 
 
 def pull_of(job: Job, result: Outcome) -> Pull | None:

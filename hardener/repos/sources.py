@@ -137,6 +137,12 @@ def lines(file: Path, listings: dict[str, Listing]) -> Iterator[Source]:
             raise SourceError(f"{shown(str(file))}:{number}: {error}") from error
 
 
+def host_of(url: str) -> str:
+    """Return the host of a URL in either form, in lower case; ``""`` without one."""
+    match = URL.fullmatch(url) or SCP.fullmatch(url)
+    return (match["host"] or "").lower() if match else ""
+
+
 def remote(text: str, forge: str = "") -> Source:
     """Return the source of a URL; raises ``SourceError`` for a secret in it, or for one that would run something."""
     if text.startswith("-") or HELPER.match(text) or not text.isprintable() or " " in text:

@@ -21,6 +21,8 @@ from hardener.shell import ShellError, commands
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hardener.pipeline import Result
+
 SETTINGS = Settings()
 # The program of the Compose and Kubernetes targets: an image that is switched, so that its services get options.
 FILES = {
@@ -81,20 +83,18 @@ def folder() -> Path:
 
 def compose(data: bytes) -> None:
     """Harden a Compose file beside a Dockerfile; the tool itself checks what changed, and a second run."""
-    path = PurePosixPath("compose.yaml")
-    try:
-        result = harden_compose(folder(), path, SETTINGS, {path: data}, {})
-    except ParseError as error:
-        assert str(error)
-        return
-    assert bool(result.findings) == bool(result.changed)
+    deployed(harden_compose, PurePosixPath("compose.yaml"), data)
 
 
 def kubernetes(data: bytes) -> None:
     """Harden a manifest beside a Dockerfile."""
-    path = PurePosixPath("deploy.yaml")
+    deployed(harden_file, PurePosixPath("deploy.yaml"), data)
+
+
+def deployed(harden_one: Callable[..., Result], path: PurePosixPath, data: bytes) -> None:
+    """Harden a file that starts images: an answer, or findings where bytes change."""
     try:
-        result = harden_file(folder(), path, SETTINGS, {path: data}, {})
+        result = harden_one(folder(), path, SETTINGS, {path: data}, {})
     except ParseError as error:
         assert str(error)
         return
