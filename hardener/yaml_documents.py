@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 # What no YAML file that people write comes near.  libyaml's binding recurses in C: a file of nothing but opening
 # brackets ends the process.
 OPENERS = 5000
+# What YAML 1.1 reads as something else than text.
+TYPED = lazy_pattern(r"(?i)(?:true|false|yes|no|on|off|null|y|n|[\d.].*)")
 LONE_RETURN = lazy_pattern(rb"\r(?!\n)")
 
 

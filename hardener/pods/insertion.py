@@ -10,12 +10,11 @@ import re
 from typing import Any, NamedTuple
 
 from hardener.lazy_pattern import lazy_pattern
+from hardener.yaml_documents import TYPED
 
 # The rest of a line behind a key or a value that ends there: blanks and a comment.
 REST = lazy_pattern(r"[ \t]*(?:#[^\n]*)?\r?(?:\n|\Z)")
 PLAIN = lazy_pattern(r"[A-Za-z0-9/_][\w./-]*")
-# What YAML 1.1 reads as something else than text.
-TYPED = lazy_pattern(r"(?i)(?:true|false|yes|no|on|off|null|y|n|[\d.].*)")
 
 
 class Style(NamedTuple):

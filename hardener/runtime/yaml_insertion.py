@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hardener.compose import NODES
 from hardener.edit import Edit
 from hardener.lazy_pattern import lazy_pattern
+from hardener.yaml_documents import TYPED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,7 +22,6 @@ Value = str | tuple[str, ...]
 
 # Text that needs no quotes in a block, as far as it is none of YAML's own words.
 PLAIN = lazy_pattern(r"[A-Za-z/][\w/.=:,%+-]*")
-WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 
 
 class Document(NamedTuple):
@@ -137,7 +137,7 @@ def scalar(item: str, *, in_flow: bool = False) -> str:
     """Return an item of a sequence: as it is, in quotes where it would be anything but this text without them."""
     import json  # noqa: PLC0415  what JSON quotes, YAML reads: https://yaml.org/spec/1.2.2/#12-yaml-and-json
 
-    is_text = PLAIN.fullmatch(item) and not item.endswith(":") and item.lower() not in WORDS
+    is_text = PLAIN.fullmatch(item) and not item.endswith(":") and TYPED.fullmatch(item) is None
     return item if is_text and not (in_flow and ("," in item or ":" in item)) else json.dumps(item, ensure_ascii=False)
 
 
