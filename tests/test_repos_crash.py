@@ -12,10 +12,19 @@ import shutil
 import signal
 import subprocess
 import time
+from concurrent.futures import Executor, Future
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from repositories import APPLICATION, ENVIRONMENT, command, git, harden_repos, repository
+
+from hardener.repos.executors import Workers
+from hardener.repos.journal import Journal
+from hardener.repos.run import MOST_TASKS, Pace, Run
+from hardener.repos.sources import Source
+from hardener.repos.values import Kind, Plan, Task
+from hardener.repos.writer import Writer
 
 ROUNDS = int(os.environ.get("HARDEN_ROUNDS", "1"))
 COUNT = int(os.environ.get("HARDEN_REPOSITORIES", "9"))
@@ -157,3 +166,45 @@ def killed_at_work(cluster, client, run: subprocess.Popen) -> int:
             if left:
                 return left
     return 0
+
+
+def test_a_call_that_the_cluster_gives_up_is_tried_again_for_each_task(tmp_path: Path) -> None:
+    """One repository that takes the workers down with it costs itself, not those that were handed out with it."""
+    sources = [Source(str(tmp_path / name), str(tmp_path / name), is_local=True) for name in "abcdef"]
+    bad, calls = sources[3], []
+
+    class Cluster(Executor):
+        def submit(self, call, /, tasks):
+            calls.append(len(tasks))
+            future: Future = Future()
+            if bad in [one.source for one in tasks]:
+                future.set_exception(RuntimeError("killed"))
+            else:
+                future.set_result(tuple(Plan(one.source, Kind.UNCHANGED, "", harden_seconds=0.01) for one in tasks))
+            return future
+
+    done = []
+    with closing(Journal(None)) as journal:
+        journal.add(sources)
+        workers = Workers(Cluster(), lambda: 1, is_far=True)
+        pace = Pace(0.1)
+        Run(journal, Writer("show"), workers, Task, lambda plan, _: done.append(plan), pace=pace).all()
+    assert sorted(one.source.key for one in done) == [one.key for one in sources]
+    assert [(one.source, one.reason) for one in done if one.kind is Kind.FAILED] == [
+        (bad, "the cluster gave it up: RuntimeError")
+    ]
+    assert calls == [5, 1, 1, 1, 1, 1, 1]
+
+
+def test_a_call_to_a_cluster_takes_about_as_long_whatever_its_repositories_take() -> None:
+    pace = Pace()
+    assert pace.tasks() == 1
+    for _ in range(100):
+        pace.tell(Plan(Source("a", "a", is_local=True), Kind.UNCHANGED, "", harden_seconds=0.1))
+    assert pace.tasks() == 4
+    for _ in range(100):
+        pace.tell(Plan(Source("a", "a", is_local=True), Kind.FAILED, "it was ended"))
+    assert pace.tasks() == 4
+    for _ in range(100):
+        pace.tell(Plan(Source("a", "a", is_local=True), Kind.UNCHANGED, "", harden_seconds=0.001))
+    assert pace.tasks() == MOST_TASKS

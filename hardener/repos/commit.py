@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from hardener.repos.values import FileChange, Plan
 
 WORK_REF = "refs/heads/harden-work"
+# What is thrown away at once needs no flush of the disk, and no program that makes single files of a pack.
+FOR_A_MOMENT = ("-c", "core.fsync=none", "-c", "fastimport.unpackLimit=1")
 
 
 class BranchError(Exception):
@@ -184,7 +186,7 @@ def patch(plan: Plan, message: str, identity: Identity) -> bytes:
         before = [(one.mode, one.path, one.before) for one in plan.files]
         after = [(one.mode, one.path, one.after) for one in plan.files]
         text = stream(Commit(1, "before\n", "", before), identity) + stream(Commit(2, message, ":1", after), identity)
-        git("fast-import", "--quiet", "--done", git_dir=git_dir, stdin=text + b"done\n")
+        git(*FOR_A_MOMENT, "fast-import", "--quiet", "--done", git_dir=git_dir, stdin=text + b"done\n")
         # `git am` drops the CR of text (git-mailsplit, --keep-cr), so such files go as binary.
         binary = [one for one in plan.files if b"\r\n" in one.before or b"\r\n" in one.after]
         (git_dir / "info").mkdir()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from hardener.repos.worker import end_all
@@ -14,15 +15,22 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 
+ASK_SECONDS = 2.0
+
+
 class ExecutorError(Exception):
     """No executor of that kind can be had; one line that says why and what to do."""
 
 
 class Workers(NamedTuple):
-    """An executor, and how many tasks it takes at once (asked again and again: a cluster grows)."""
+    """An executor, how many calls it runs at once (asked again and again: a cluster grows), and whether it is far.
+
+    A call to a far one costs so much that it is given several repositories, where they are quick.
+    """
 
     executor: Executor
     width: Callable[[], int]
+    is_far: bool = False
 
 
 @contextmanager
@@ -57,9 +65,25 @@ def cluster(address: str) -> Iterator[Workers]:
     except (OSError, ValueError) as error:
         raise ExecutorError(f"no Dask scheduler answers at {address}: {error}") from error
     try:
-        yield Workers(client.get_executor(pure=False), lambda: max(1, sum(client.nthreads().values())))
+        yield Workers(
+            client.get_executor(pure=False), now_and_then(lambda: sum(client.nthreads().values())), is_far=True
+        )
     finally:
         client.close(timeout=10)
+
+
+def now_and_then(count: Callable[[], int]) -> Callable[[], int]:
+    """Return what counts workers, at least one, and asks for their number every few seconds only."""
+    asked, known = -ASK_SECONDS, 1
+
+    def width() -> int:
+        nonlocal asked, known
+        if monotonic() >= asked + ASK_SECONDS:
+            known = max(1, count())
+            asked = monotonic()
+        return known
+
+    return width
 
 
 def available_processors() -> int:

@@ -19,9 +19,10 @@ from hardener.changed_lines import changes as changes_of
 from hardener.discovery import find_dockerfiles, is_aside
 from hardener.outcome import Outcome
 from hardener.project import repository_root
-from hardener.repos import clone, local, snapshot
+from hardener.repos import clone, commit, local, snapshot
 from hardener.repos.codeowners import team_of
 from hardener.repos.git import GitError, git, scrubbed
+from hardener.repos.message import message
 from hardener.repos.scraps import scrap_folder
 from hardener.repos.shadow import shadow
 from hardener.repos.values import FileChange, FindingPlan, ImagePlan, Kind, Plan, failed
@@ -47,7 +48,7 @@ def plan(task: Task) -> Plan:
     try:
         folder = scrap_folder()
         try:
-            made = plan_in(task, folder)
+            made = with_patch(plan_in(task, folder), task)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     except GitError as error:
@@ -97,6 +98,13 @@ def plan_in(task: Task, folder: Path) -> Plan:
     return plan_of_commit(task, repository, folder)
 
 
+def with_patch(made: Plan, task: Task) -> Plan:
+    """Return a plan with its patch, where the task wants one and there is a change; raises ``GitError``."""
+    if task.identity is None or not made.files:
+        return made
+    return replace(made, patch=commit.patch(made, message(made), task.identity))
+
+
 def plan_of_url(task: Task, folder: Path) -> Plan:
     """Return the plan for a repository that is fetched."""
     started = time.monotonic()
@@ -118,12 +126,12 @@ def plan_of_commit(task: Task, repository: local.Repository, folder: Path) -> Pl
     with shadow(repository, folder) as git_dir:
         try:
             name = f"refs/heads/{task.branch}" if task.branch else "HEAD"
-            commit = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", git_dir=git_dir)
+            found = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", git_dir=git_dir)
         except GitError:
             if task.branch:
                 return failed(task.source, f"it has no branch {task.branch}")
             return Plan(task.source, Kind.UNCHANGED, "it has no commit yet")
-        oid = commit.decode("ascii").strip()
+        oid = found.decode("ascii").strip()
         entries = tuple(snapshot.tree(git_dir, oid, sizes=True))
         made = plan_of_tree(task, git_dir, entries, folder / "files", local.remote_url(repository))
     return replace(made, commit=oid, branch=branch)

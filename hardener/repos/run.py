@@ -7,13 +7,14 @@ import random
 import time
 from concurrent.futures import FIRST_COMPLETED, CancelledError, wait
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from hardener.repos.journal import Applied
 from hardener.repos.plan import OF_THE_MACHINE
 from hardener.repos.stops import Stopped, WriteError
 from hardener.repos.values import Kind, Plan, failed
-from hardener.repos.worker import plan_kept
+from hardener.repos.worker import plan_all
 from hardener.repos.writer import write_in_place
 
 if TYPE_CHECKING:
@@ -26,9 +27,15 @@ if TYPE_CHECKING:
     from hardener.repos.values import Task
     from hardener.repos.writer import Writer
 
-# Tasks handed out for each worker: enough that none waits for the way to a cluster and back, few enough that little is
+    Running = dict[Future[tuple[Plan, ...]], tuple[Task, ...]]
+    Later = list[tuple[float, int, Task]]
+
+# Calls handed out for each worker: enough that none waits for the way to a cluster and back, few enough that little is
 # held in memory.
 AHEAD = 4
+# What one call to a far worker should take, so that the way there is little beside it; and its tasks at most.
+CALL_SECONDS = 0.5
+MOST_TASKS = 16
 TICK_SECONDS = 0.5
 
 
@@ -42,6 +49,23 @@ class Retries:
     def delay(self, attempt: int) -> float:
         """Return how long to wait after so many attempts."""
         return float(min(self.seconds * 2 ** (attempt - 1), 120)) * random.uniform(0.75, 1.25)  # noqa: S311  no secret
+
+
+@dataclass
+class Pace:
+    """How long a repository takes, in seconds: a mean in which the last ones weigh most."""
+
+    seconds: float = CALL_SECONDS
+
+    def tell(self, plan: Plan) -> None:
+        """Take one more plan into account; one whose process was ended says nothing of its time."""
+        taken = plan.fetch_seconds + plan.harden_seconds
+        if taken:
+            self.seconds += 0.1 * (taken - self.seconds)
+
+    def tasks(self) -> int:
+        """Return how many tasks make a call of the wanted length."""
+        return max(1, min(MOST_TASKS, int(CALL_SECONDS / max(self.seconds, 0.001))))
 
 
 @dataclass(frozen=True)
@@ -59,13 +83,14 @@ class Run:
     done: Callable[[Plan, Applied], None]
     tick: Callable[[], None] = lambda: None
     retries: Retries = field(default_factory=Retries)
+    pace: Pace = field(default_factory=Pace)
 
     def all(self) -> None:
         """Do everything that is not done; raises ``Stopped``, ``JournalError`` and ``KeyboardInterrupt``."""
         self.finish_half_done()
         sources = self.journal.waiting()
-        running: dict[Future[Plan], Task] = {}
-        later: list[tuple[float, int, Task]] = []
+        running: Running = {}
+        later: Later = []
         try:
             while True:
                 self.fill(running, later, sources)
@@ -83,25 +108,40 @@ class Run:
 
     def fill(
         self,
-        running: dict[Future[Plan], Task],
-        later: list[tuple[float, int, Task]],
+        running: Running,
+        later: Later,
         sources: Iterator[tuple[Source, int]],
     ) -> None:
         """Hand out tasks, first those whose time to try again has come, until the workers have enough."""
         most = AHEAD * self.workers.width()
         while len(running) < most:
             if later and later[0][0] <= time.monotonic():
-                task = heapq.heappop(later)[2]
+                tasks: tuple[Task, ...] = (heapq.heappop(later)[2],)
             else:
-                found = None if self.writer.full else next(sources, None)
-                if found is None:
+                count = 0 if self.writer.full else self.pace.tasks() if self.workers.is_far else 1
+                found = islice(sources, count)
+                tasks = tuple(replace(self.task(source), attempt=tried + 1) for source, tried in found)
+                if not tasks:
                     return
-                task = replace(self.task(found[0]), attempt=found[1] + 1)
-            running[self.workers.executor.submit(plan_kept, task)] = task
+            running[self.workers.executor.submit(plan_all, tasks)] = tasks
 
-    def take(self, future: Future[Plan], task: Task, later: list[tuple[float, int, Task]]) -> None:
+    def take(self, future: Future[tuple[Plan, ...]], tasks: tuple[Task, ...], later: Later) -> None:
+        """Act on the plans of a call; one that the cluster gave up is tried again, each task for itself."""
+        try:
+            plans = future.result()
+        except (CancelledError, Exception) as error:  # noqa: BLE001  KilledWorker is of a package that may not be there
+            if len(tasks) > 1:
+                for task in tasks:
+                    heapq.heappush(later, (time.monotonic(), id(task), task))
+                return
+            plans = (failed(tasks[0].source, given_up(error)),)
+        for task, plan in zip(tasks, plans, strict=True):
+            self.take_one(replace(plan, source=task.source, attempt=task.attempt), task, later)
+            self.tick()
+
+    def take_one(self, plan: Plan, task: Task, later: Later) -> None:
         """Act on one plan, or put its task off where the network failed it."""
-        plan = result(future, task)
+        self.pace.tell(plan)
         if plan.machine:
             raise Stopped(f"{plan.source.key}: {plan.reason}; make room")
         if plan.transient and task.attempt < self.retries.most:
@@ -147,11 +187,6 @@ def reason_of(error: WriteError | OSError, source: Source) -> str:
     return f"cannot be written: {error.strerror}"
 
 
-def result(future: Future[Plan], task: Task) -> Plan:
-    """Return what a task came to; a cluster that gave it up is a failure of that repository alone."""
-    try:
-        return replace(future.result(), source=task.source, attempt=task.attempt)
-    except CancelledError:
-        return failed(task.source, "the cluster gave it up")
-    except Exception as error:  # noqa: BLE001  KilledWorker and its like come from a package that may not be there
-        return failed(task.source, f"the cluster gave it up: {type(error).__name__}")
+def given_up(error: BaseException) -> str:
+    """Return why a call has no plans."""
+    return "the cluster gave it up" + ("" if isinstance(error, CancelledError) else f": {type(error).__name__}")

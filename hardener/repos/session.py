@@ -64,7 +64,7 @@ def run(words: tuple[str, ...], options: dict[str, Any]) -> int:
             if options["scheduler"]
             else executors.local_workers(options["jobs"])
         )
-        template = task_of(chosen, options)
+        template = replace(task_of(chosen, options), identity=writer.identity if chosen == "patches" else None)
 
         def done(plan: Plan, applied: Applied) -> None:
             progress.add(plan)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from hardener.migration import Migration
+    from hardener.repos.commit import Identity
     from hardener.repos.sources import Source
 
 
@@ -71,6 +72,8 @@ class Task:
     """The branch of the pull request, where one may be there already."""
     api_url: str = ""
     """Where the API of the source's forge is, if not at the usual place."""
+    identity: Identity | None = None
+    """Who the plan's patch is from; without, none is made."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ class Plan:
     ``commit`` is what the changes are relative to (``""`` for a work tree), ``branch`` the branch it is the tip of.
     ``errors`` has a line for each Dockerfile that could not be read, ``notes`` for what was left out; ``aside`` are the
     Dockerfiles that the task left out, ``declined`` those whose configuration wants no pull requests.
-    ``has_branch``: the task's ``own_branch`` is there.
+    ``has_branch``: the task's ``own_branch`` is there.  ``patch`` is the mail for ``git am``, where it was asked.
     ``transient``: a failure of the network, which may work later.  ``machine``: one of this machine (a full disk).
     """
 
@@ -139,6 +142,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     aside: tuple[str, ...] = ()
     declined: tuple[str, ...] = ()
+    patch: bytes = b""
     has_branch: bool = False
     dockerfiles: int = 0
     fetch_seconds: float = 0.0

@@ -144,13 +144,13 @@ def end_all() -> None:
 atexit.register(end_all)
 
 
-def plan_kept(task: Task) -> Plan:
-    """Return the plan of a repository, made by the process that this thread keeps: what every executor runs."""
+def plan_all(tasks: tuple[Task, ...]) -> tuple[Plan, ...]:
+    """Return the plans of some repositories, made by the process that this thread keeps: what every executor runs."""
     worker: Worker | None = getattr(kept, "worker", None)
     if worker is None:
         worker = kept.worker = Worker()
         every.append(worker)
-    return worker.plan(task)
+    return tuple(map(worker.plan, tasks))
 
 
 def send(stream: IO[bytes] | None, value: Any) -> None:

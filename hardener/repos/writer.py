@@ -65,7 +65,7 @@ class Writer:
             assert self.identity is not None
             if self.mode == "patches":
                 assert self.patches is not None
-                return Applied(patch=str(write_patch(self.patches, plan, self.identity)))
+                return Applied(patch=str(write_patch(self.patches, plan)))
             repository = local.open_repository(self.place(plan))
             made = commit.commit_on_branch(repository, plan, self.branch, message(plan), self.identity)
             return Applied(commit=made, branch=self.branch)
@@ -119,14 +119,13 @@ def remove_torn(target: Path, data: bytes) -> None:
                 file.unlink()
 
 
-def write_patch(folder: Path, plan: Plan, identity: Identity) -> Path:
+def write_patch(folder: Path, plan: Plan) -> Path:
     """Write the plan's patch into ``folder``, in one step, and return its path."""
-    data = commit.patch(plan, message(plan), identity)
     target = folder / f"{file_name(plan.source)}.patch"
     handle, name = tempfile.mkstemp(prefix=f".{prefix()}", dir=folder)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            file.write(plan.patch)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(name, 0o644)
