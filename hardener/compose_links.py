@@ -91,9 +91,13 @@ def links(root: Path) -> dict[PurePosixPath, tuple[Link, ...]]:
         for dockerfile, link in links_of_group(root, group):
             found.setdefault(dockerfile, set()).add(link)
     places = {(one.file, one.name): one for one in entries(root)}
+    parts: dict[str, list[Entry]] = {}
+    for one in entries(root):
+        if not (one.build or one.image or one.extends):
+            parts.setdefault(one.name, []).append(one)
     for known in found.values():
         known |= set(of_extended(places, known))
-        known |= set(of_overrides(groups, known))
+        known |= set(of_overrides(parts, known))
     return {dockerfile: tuple(sorted(known, key=order)) for dockerfile, known in found.items()}
 
 
@@ -139,19 +143,17 @@ def of_extended(places: dict[Place, Entry], known: set[Link]) -> Iterator[Link]:
                 yield Link(*place, link.target, link.certain and not one.image)
 
 
-def of_overrides(groups: dict[Place, list[Entry]], known: set[Link]) -> Iterator[Link]:
+def of_overrides(parts: dict[str, list[Entry]], known: set[Link]) -> Iterator[Link]:
     """Yield the services that cannot stand alone (no build, no image) and are called like linked ones above or below.
 
-    ``docker compose -f compose.yml -f deploy/production.yml`` merges them.
+    ``docker compose -f compose.yml -f deploy/production.yml`` merges them.  ``parts`` has them by name.
     """
     linked = {(link.file, link.name) for link in known}
     for link in known:
-        here = link.file.parent
-        for (folder, name), group in groups.items() if link.certain else ():
-            if name == link.name and (folder in here.parents or here in folder.parents):
-                for one in group:
-                    if not (one.build or one.image or one.extends or (one.file, name) in linked):
-                        yield Link(one.file, name, link.target, certain=False)
+        for one in parts.get(link.name, ()) if link.certain else ():
+            here, there = link.file.parent, one.file.parent
+            if (one.file, one.name) not in linked and (there in here.parents or here in there.parents):
+                yield Link(one.file, one.name, link.target, certain=False)
 
 
 def built_by(root: Path, one: Entry, group: Iterable[Entry]) -> list[tuple[PurePosixPath, str | None]]:
