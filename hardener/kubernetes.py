@@ -76,9 +76,8 @@ def mounts_in(project: Project, file: PurePosixPath, own: set[str]) -> Iterator[
         return
     if b"laimName" not in data and b"volumeClaimTemplates" not in data:
         return
-    if not any(
-        f"{name}:".encode() in data or f"/{name}".encode() in data or f" {name}\n".encode() in data for name in own
-    ):
+    names = [os.fsencode(name) for name in own]
+    if not any(b"%s:" % name in data or b"/%s" % name in data or b" %s\n" % name in data for name in names):
         return  # cheap: most manifests are of other images
     for document in documents(data):
         pod = pod_of(document)
