@@ -60,7 +60,8 @@ class Code(NamedTuple):
 
     def words(self, node: Node, variables: Mapping[str, str]) -> list[Argument]:
         """Return the argument that a word is; see ``arguments_of``."""
-        return arguments_of(self.raw(node), self.span(node), variables)
+        start, stop = node.byte_range
+        return arguments_of(self.source[start:stop], Span(start + self.offset, stop + self.offset), variables)
 
 
 @dataclass(slots=True)
