@@ -259,7 +259,4 @@ def harden_one(name: str, project: Project, settings: Any) -> Hardened | Failure
 
 def shown(file: Path) -> str:
     """Return a path as a user would write it: relative to the current folder where it is below it."""
-    try:
-        return str(file.relative_to(Path.cwd()))
-    except ValueError:
-        return str(file)
+    return str(file).removeprefix(os.path.join(os.getcwd(), ""))  # noqa: PTH109, PTH118  for every file
