@@ -94,9 +94,12 @@ def by_program(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
 
 def matching(index: Mapping[str, list[Rule]], name: str, arguments: Sequence[Argument]) -> Rule | None:
     """Return the longest rule that fits: its words are the first that are no options, or the first of all."""
+    rules = index.get(name)
+    if rules is None:
+        return None
     texts = [one.text or "" for one in arguments]
     operands = [text for text in texts if text[:1] != "-"]
-    for rule in index.get(name, ()):
+    for rule in rules:
         words = list(rule.words)
         if not words or words[0][0] != "-":
             fits = words == operands[: len(words)]

@@ -119,7 +119,7 @@ def joined(data: bytes, start: int, stop: int, escape: bytes) -> Joined:
     parts: list[bytes] = []
     offsets: list[int] = []
     position = start
-    for line in data[start:stop].split(b"\n"):
+    for line in data[start:stop].removesuffix(b"\n").split(b"\n"):
         if without_indent(line)[:1] not in {b"", b"#"}:
             part = continued(line, escape)
             parts.append(line.rstrip(b"\r") if part is None else part)
