@@ -108,6 +108,8 @@ def continued(line: bytes, escape: bytes) -> bytes | None:
 
     It goes on where the last byte but blanks is one escape character; two of them are text.
     """
+    if escape not in line:
+        return None
     text = line.rstrip(b"\r").rstrip(b" \t")
     if not text.endswith(escape) or text[-2:-1] == escape:
         return None
@@ -154,7 +156,7 @@ def scan(data: bytes) -> Scan:
             first += 1
             continue
         last = _last_line(lines, view, comments, first, escape)
-        heredocs, end = _heredocs(data, starts, terminators, (first, last), escape)
+        heredocs, end = _heredocs(data, starts, terminators, (first, last), escape) if terminators else ((), last)
         view[last + 1 : end + 1] = [b""] * (end - last)
         if view[last].rstrip().endswith(escape):
             false_ends.append(last)

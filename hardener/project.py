@@ -109,11 +109,11 @@ class Project:
 
 def inside(root: Path, file: Path) -> Path:
     """Return ``file`` with symbolic links followed; raises ``UnsafePath`` where that leaves ``root``."""
-    folder = real_folder(file.parent)
-    resolved = os.path.join(folder, file.name)
+    folder, name = os.path.split(file)
+    resolved = os.path.join(real_folder(folder), name)
     if os.path.islink(resolved):
         resolved = os.path.realpath(resolved)
-    if not resolved.startswith(os.path.join(real_folder(root), "")):
+    if not resolved.startswith(os.path.join(real_folder(str(root)), "")):
         message = f"is a symbolic link to {resolved}, outside the project; harden that file itself"
         raise UnsafePath(message)
     return Path(resolved)
@@ -129,9 +129,13 @@ def entries(folder: Path | str) -> frozenset[str]:
 
 
 @lru_cache(maxsize=4096)
-def real_folder(folder: Path) -> str:
-    """Return a folder's path with symbolic links followed."""
-    return os.path.realpath(folder)
+def real_folder(folder: str) -> str:
+    """Return a folder's path with symbolic links followed; what is above it is looked at once for many."""
+    above, name = os.path.split(folder)
+    if name in ("", "..") or not above:
+        return os.path.realpath(folder)
+    path = os.path.join(real_folder(above), name)
+    return os.path.realpath(path) if os.path.islink(path) else path
 
 
 def project_root(folder: Path) -> Path:

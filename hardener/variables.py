@@ -66,7 +66,7 @@ def expand(text: str, variables: Mapping[str, str | None]) -> str | None:
 
 def assignments(instruction: Instruction, variables: Mapping[str, str | None]) -> dict[str, str | None]:
     """Return the names that one ARG or ENV instruction sets, with their values (``None``: not known here)."""
-    words = [word.text for word in instruction.words]
+    words = instruction.texts
     if not words:
         return {}
     if instruction.keyword == "ENV" and "=" not in words[0]:  # the legacy form, `ENV name the rest`
