@@ -159,7 +159,7 @@ def repository_root(folder: Path) -> Path | None:
     return repository_root(folder.parent) if folder != folder.parent else None
 
 
-def absolute(path: Path) -> Path:
+def normal(path: Path) -> Path:
     """Return a path as ``os.path.abspath`` makes it: itself, whose hash is known already, where it is one."""
     text = os.path.abspath(path)
     return path if str(path) == text else Path(text)
@@ -171,8 +171,8 @@ def open_project(dockerfile: Path, root: Path | None = None) -> Project:
     ``root`` bounds what may be read and written; by default the repository that holds the file.  Raises
     ``OSError`` for an unreadable file and ``UnsafePath`` for a link that leaves ``root``.
     """
-    file = absolute(dockerfile)
-    root = project_root(file.parent) if root is None else absolute(root)
+    file = normal(dockerfile)
+    root = project_root(file.parent) if root is None else normal(root)
     relative = PurePosixPath(file.relative_to(root).as_posix())
     real = inside(root, file)
     if not stat.S_ISREG(real.stat().st_mode):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Command(NamedTuple):
     wrappers: tuple[str, ...] = ()
 
 
+@lru_cache(maxsize=4096)
 def program(name: str) -> str:
     """Return the plain name of a system program: ``/usr/bin/apt-get`` is ``apt-get``, ``./x`` is ``./x``."""
     directory, _, last = name.rpartition("/")

@@ -151,7 +151,6 @@ def parts_of_command(code: Code, node: Node, variables: Mapping[str, str]) -> Pa
     stop = -1
     for child in node.children:
         kind = child.type
-        between = code.source[stop : child.start_byte]
         if kind == "command_name":
             parts.name, *parts.arguments = code.words(child, variables) or [parts.name]
         elif kind == "variable_assignment":
@@ -160,6 +159,7 @@ def parts_of_command(code: Code, node: Node, variables: Mapping[str, str]) -> Pa
             add_redirect(parts, code, child, variables)
         elif kind != "comment":
             words = code.words(child, variables)
+            between = code.source[stop : child.start_byte]
             if stop >= 0 and words and not between.strip(b"\\\r\n"):
                 # no blank between them: `$"text"` comes in two nodes, as does a word across a continuation
                 *before, last = parts.name, *parts.arguments
