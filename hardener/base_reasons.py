@@ -19,9 +19,14 @@ from hardener.stages import is_root, posix_shell
 from hardener.variables import assignments
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hardener.project import Project
     from hardener.settings import Settings
     from hardener.stages import StageFacts
+
+# The instructions that commands stand in.
+RUNNING = frozenset(("RUN", "CMD", "ENTRYPOINT", "HEALTHCHECK"))
 
 
 def is_windows(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
@@ -207,7 +212,9 @@ def is_for_platform(project: Project, facts: StageFacts, settings: Settings) -> 
         paths = [destination(step)] if instruction.keyword in ("COPY", "ADD") else []
         paths += [step.workdir] if instruction.keyword == "RUN" else []
         names = assignments(instruction, step.variables) if instruction.keyword == "ENV" else {}
-        words = [one.text or "" for command in step.commands or () for one in command.arguments]
+        words: Sequence[str] = instruction.texts[1:]
+        if instruction.keyword in RUNNING:  # to read the others as shell, too, would take as long as those
+            words = [one.text or "" for command in step.commands or () for one in command.arguments]
         for path, variable, package, one in platforms():
             if (
                 any(place is not None and path.fullmatch(place) for place in paths)

@@ -112,13 +112,19 @@ def matching(index: Mapping[str, list[Rule]], name: str, arguments: Sequence[Arg
     return None
 
 
+@lru_cache(maxsize=1024)
+def unversioned(name: str) -> str:
+    """Return a program by the name that the tables have for all its versions: ``python3.12`` is python."""
+    versioned = VERSIONED.fullmatch(name)
+    return str(versioned[1] or versioned[2]) if versioned else name
+
+
 def canonical(command: Command) -> tuple[str, Sequence[Argument]]:
     """Return a command as the tables name it: ``python3 -m pip`` is pip, ``bundle exec bin/rails`` rails."""
     name, arguments = program(command.name), command.arguments
     if name == "bundle" and len(arguments) > 1 and arguments[0].text == "exec":
         name, arguments = arguments[1].text or "", arguments[2:]
-    versioned = VERSIONED.fullmatch(name)
-    name = versioned[1] or versioned[2] if versioned else name
+    name = unversioned(name)
     texts = [one.text or "" for one in arguments[:2]]
     if name == "python" and texts == ["-m", "pip"]:
         return "pip", arguments[2:]

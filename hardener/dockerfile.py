@@ -379,7 +379,9 @@ def _stages(instructions: tuple[Instruction, ...]) -> tuple[Stage, ...]:
         if name is not None and not _STAGE_NAME.match(name):
             message = f"{name} cannot name a stage; use letters, digits, - _ . and a letter first"
             raise ParseError(one.line, message)
-        base = _QUOTED.sub(r"\2", _decoded(texts[0]))
+        base = _decoded(texts[0])
+        quoted = _QUOTED.match(base)
+        base = quoted[2] if quoted else base
         parent = next((stage.index for stage in reversed(stages) if stage.name == base.lower()), None)
         platform = next((flag.value for flag in one.flags if flag.name == "platform"), None)
         stages.append(Stage(index, name, base, platform, instructions[start:stop], parent))

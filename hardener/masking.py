@@ -150,7 +150,7 @@ def scan(data: bytes) -> Scan:
     while first < len(lines):
         view[first] = text = without_indent(lines[first])
         if not text or text[0] == ord("#"):
-            view[first] = text[:1]
+            view[first] = b""
             if text:
                 comments.append((first, text))
             first += 1
