@@ -229,7 +229,7 @@ def harden_file(
         return one
     if pending is not None:
         remember(one, file, pending)
-    return replace(one, folder=folder)
+    return replace(one, folder=folder) if folder else one
 
 
 def remember(one: Hardened, file: Path, pending: Pending) -> None:

@@ -63,7 +63,7 @@ def build_context(project: Project) -> PurePosixPath:
     own = project.context
     sources = copied_sources(project)
     for folder in (own, *own.parents):
-        if sources and all(project.exists(folder / source) for source in sources):
+        if sources and all(project.exists(f"{folder}/{source}") for source in sources):
             return folder
     return own
 

@@ -257,9 +257,12 @@ class Dockerfile:
         """
         start, stop = instruction.arguments
         *lines, last = self.data[start:stop].split(b"\n")
+        if not lines:
+            return last
         parts: list[bytes] = []
+        escape = self.escape.encode()
         for line in lines:
-            part = continued(line, self.escape.encode())
+            part = continued(line, escape)
             if part is None or (parts and without_indent(line).startswith(b"#")):
                 parts.append(b" " * (len(line) + 1))
             else:

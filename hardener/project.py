@@ -56,7 +56,7 @@ class Project:
         parsed = parse(self.files[self.dockerfile_path])
         return replace(parsed, images=self.images) if self.images else parsed
 
-    @property
+    @cached_property
     def context(self) -> PurePosixPath:
         """The build context as far as the Dockerfile alone tells: its own folder, relative to ``root``."""
         return self.dockerfile_path.parent
