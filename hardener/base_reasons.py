@@ -212,9 +212,11 @@ def is_for_platform(project: Project, facts: StageFacts, settings: Settings) -> 
         paths = [destination(step)] if instruction.keyword in ("COPY", "ADD") else []
         paths += [step.workdir] if instruction.keyword == "RUN" else []
         names = assignments(instruction, step.variables) if instruction.keyword == "ENV" else {}
-        words: Sequence[str] = instruction.texts[1:]
-        if instruction.keyword in RUNNING:  # to read the others as shell, too, would take as long as those
+        words: Sequence[str]
+        if instruction.keyword in RUNNING:
             words = [one.text or "" for command in step.commands or () for one in command.arguments]
+        else:  # to read them as shell, too, would take as long again
+            words = instruction.texts[1:]
         for path, variable, package, one in platforms():
             if (
                 any(place is not None and path.fullmatch(place) for place in paths)
