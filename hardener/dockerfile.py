@@ -71,8 +71,7 @@ class Comment(NamedTuple):
     text: str
 
 
-# Not frozen, which sets each field through `object.__setattr__`: a hundredth of the time of a run.
-@dataclass(unsafe_hash=True)
+@dataclass(frozen=True)
 class Instruction:
     """An instruction and the bytes it came from; all but the first fields is found on first use, and kept.
 

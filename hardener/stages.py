@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 POSIX_SHELLS = frozenset(("sh", "bash", "ash", "dash"))
 
 
-# Not frozen, as `Instruction`: there are as many.
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Step:
     """One instruction of a stage (or of a stage it is built FROM) and the state in which it runs."""
 
