@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import sys
@@ -228,6 +229,7 @@ def main(
     if target is not None and form == "text" and mode in ("write", "check"):
         raise click.UsageError("--output goes with something that is printed: --diff, --format, or neither")
     gc.set_threshold(COLLECT_AFTER, 50, 50)
+    atexit.register(gc.freeze)
     if since and (mode != "check" or "-" in paths):
         raise click.UsageError("--changed-since goes with --check and with files")
     from hardener import showing  # noqa: PLC0415

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hardener import image, repository_files
 from hardener.compose_links import Link, built_by, entries, links, without_tag
@@ -32,8 +31,7 @@ NODES = 100_000
 LIST = lazy_pattern(rb"(?m)^services:[ \t]*(?:\[|#.*|\r?$)")
 
 
-@dataclass(frozen=True)
-class Service:
+class Service(NamedTuple):
     """One service.
 
     ``file`` and ``dockerfile`` (``None`` where it builds nothing) are relative to the project's root, ``values`` is
@@ -91,7 +89,7 @@ def services(project: Project) -> tuple[Service, ...]:
             if name in bases and not service.values.get("build"):
                 continue  # the image that it is built FROM
             for link in wanted.get((file, service.name), ()):
-                found.append(replace(service, target=link.target, certain=link.certain))  # noqa: PERF401
+                found.append(service._replace(target=link.target, certain=link.certain))  # noqa: PERF401
     return tuple(found)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hardener.accounts import known_account, made_accounts
 from hardener.bases import known_images
@@ -44,8 +44,7 @@ class StageResult:
     applied: bool
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """A project before and after, what became of its stages, and every finding in the order of the fixers."""
 
     before: Project

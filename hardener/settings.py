@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import stat
-from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hardener.lazy_pattern import lazy_pattern
 from hardener.small_files import MAXIMUM_SIZE
@@ -28,8 +27,7 @@ class ConfigurationError(Exception):
     """A configuration file that cannot be used; the message names the file and what to change."""
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """The choices of one run; the defaults are the guide's (``appuser``/``appgroup``, 5000:5000)."""
 
     uid: int = 5000
@@ -73,7 +71,7 @@ class Settings:
             return self
         from hardener.needs import needs_of  # noqa: PLC0415  few projects have such tables
 
-        return replace(self, port_policy=needs_of(self, dockerfile).ports or self.port_policy)
+        return self._replace(port_policy=needs_of(self, dockerfile).ports or self.port_policy)
 
     @property
     def moves_ports(self) -> bool:
@@ -91,7 +89,7 @@ def settings_for(folder: Path, overrides: Mapping[str, Any]) -> Settings:
     ``hardener.toml`` or ``[tool.hardener]`` in ``pyproject.toml``, nearest folder upwards first, ending at the
     repository's root.  Raises ``ConfigurationError`` for a file that is not TOML, an unknown key or a bad value.
     """
-    return replace(configured(folder), **overrides)
+    return configured(folder)._replace(**overrides)
 
 
 @lru_cache(maxsize=4096)
@@ -132,7 +130,7 @@ def read_table(file: Path) -> dict[str, Any] | None:
 
 def from_table(table: Mapping[str, Any], file: Path) -> Settings:
     """Return ``Settings`` from a configuration table; raises ``ConfigurationError`` naming the key at fault."""
-    known = {one.name for one in fields(Settings)} - {"inspect"}
+    known = set(Settings._fields) - {"inspect"}
     values: dict[str, Any] = {}
     for key, value in table.items():
         name = key.replace("-", "_")
