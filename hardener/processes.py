@@ -120,7 +120,8 @@ def handed_on(command: Command) -> Iterator[Command]:
 
 def hands_on(base: str) -> bool:
     """Whether a program, by its base name, starts what is among its arguments."""
-    return any(fnmatchcase(base, glob) for glob in knowledge()["hands_on"]["names"])
+    names = knowledge()["hands_on"]["names"]
+    return base in names or any(fnmatchcase(base, glob) for glob in names if "*" in glob)
 
 
 def is_named(base: str) -> bool:
