@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -70,8 +71,6 @@ def mode_of(target: Path) -> int:
 
 def prepare(target: Path, data: bytes) -> str:
     """Write ``data`` beside ``target`` with its mode and return the temporary file's path."""
-    import tempfile  # noqa: PLC0415  with what it imports two milliseconds, and only --in-place and --output write
-
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as file:
