@@ -100,7 +100,7 @@ def test_a_single_dockerfile_needs_nothing_but_a_reader_of_shell() -> None:
 
 # What only Compose files, servers, ports that move, tools below /root and single languages need.
 SPECIAL = (
-    "compose_owners", "compose_port_edits", "compose_scalars", "compose_service", "own_images",
+    "compose_owners", "compose_port_edits", "compose_scalars", "compose_service", "own_images", "repository",
     "server_files", "server_needs", "server_setup", "server_variants",
     "kubernetes_ports", "port_edits", "port_permission", "references", "run_lines", "inherited_ports",
     "root_moves", "jvm_settings", "literal_patterns", "node_source", "python_source", "go_source",
@@ -130,11 +130,13 @@ compiled = []
 real = re.compile
 def counted(pattern, flags=0):
     frame = sys._getframe(1)
+    if frame.f_globals["__name__"] == "hardener.lazy_pattern":  # one whose method was asked for
+        frame = frame.f_back
     if frame.f_code.co_name == "<module>" and frame.f_globals["__name__"].startswith("hardener"):
         compiled.append(f"{frame.f_globals['__name__']}:{frame.f_lineno}")
     return real(pattern, flags)
 re.compile = counted
-import hardener.bulk, hardener.cli, hardener.pods.manifests, hardener.runtime.deployment
+import hardener.bulk, hardener.cli, hardener.repository, hardener.pods.manifests, hardener.runtime.deployment
 print(*compiled, sep="\\n")
 """
 
