@@ -39,7 +39,7 @@ AREAS = (
         "The command, and many files at once",
         (
             "__main__ cli completion terminal showing settings needs discovery bulk pipeline changed_lines report "
-            "writing __init__"
+            "markdown writing __init__"
         ),
     ),
     (

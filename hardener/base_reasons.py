@@ -6,6 +6,7 @@ Asked by `hardener.reasons`, which has the order.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hardener import compose, provenance, server_reasons, servers
@@ -19,9 +20,14 @@ from hardener.stages import is_root, posix_shell
 from hardener.variables import assignments
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hardener.project import Project
     from hardener.settings import Settings
     from hardener.stages import StageFacts
+
+# The instructions that commands stand in.
+RUNNING = frozenset(("RUN", "CMD", "ENTRYPOINT", "HEALTHCHECK"))
 
 
 def is_windows(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
@@ -207,16 +213,27 @@ def is_for_platform(project: Project, facts: StageFacts, settings: Settings) -> 
         paths = [destination(step)] if instruction.keyword in ("COPY", "ADD") else []
         paths += [step.workdir] if instruction.keyword == "RUN" else []
         names = assignments(instruction, step.variables) if instruction.keyword == "ENV" else {}
-        words = [one.text or "" for command in step.commands or () for one in command.arguments]
-        for one in knowledge()["platform"]:
+        words: Sequence[str]
+        if instruction.keyword in RUNNING:
+            words = [one.text or "" for command in step.commands or () for one in command.arguments]
+        else:  # to read them as shell, too, would take as long again
+            words = instruction.texts[1:]
+        for path, variable, package, one in platforms():
             if (
-                any(path is not None and re.fullmatch(one["path"], path) for path in paths)
-                or any(re.fullmatch(one["variable"], name) for name in names)
-                or any(re.fullmatch(one["package"], word) for word in words)
+                any(place is not None and path.fullmatch(place) for place in paths)
+                or any(map(variable.fullmatch, names))
+                or any(map(package.fullmatch, words))
                 or (instruction.keyword == "LABEL" and one["label"] in instruction.value)
             ):
                 return manual(instruction.line, one["reason"], one["way_out"])
     return None
+
+
+@lru_cache(maxsize=1)
+def platforms() -> tuple[tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str], dict[str, str]], ...]:
+    """Return the patterns of a path, a variable and a package of each platform, and its table."""
+    keys = ("path", "variable", "package")
+    return tuple((*(re.compile(one[key]) for key in keys), one) for one in knowledge()["platform"])
 
 
 def has_triggers(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:

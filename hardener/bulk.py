@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from functools import partial
+from itertools import chain, islice, tee
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -77,11 +78,13 @@ def harden_folder(
     path: Path, root: Path, overrides: Mapping[str, Any], pending: Pending
 ) -> Iterator[Hardened | Failure]:
     """Harden the Dockerfiles below a folder, and then the files there that start their images."""
-    files = tuple(find_dockerfiles(path.absolute()))
+    files = find_dockerfiles(path.absolute())
+    first = tuple(islice(files, MANY_FILES))
     starting = deployment_files(path.absolute(), root)
-    if not files and not starting:
+    if not first and not starting:
         yield Failure(str(path), 0, "no Dockerfile or Containerfile is below this folder")
-    if len(files) < MANY_FILES or (os.cpu_count() or 1) < 2 or overrides.get("inspect"):
+    files = chain(first, files)
+    if len(first) < MANY_FILES or (os.cpu_count() or 1) < 2 or overrides.get("inspect"):
         found: Iterator[Hardened | Failure] = (harden_file(file, root, overrides, pending) for file in files)
     else:
         found = harden_many(files, root, overrides, pending)
@@ -154,15 +157,16 @@ def harden_deployment(
 
 
 def harden_many(
-    files: tuple[Path, ...], root: Path, overrides: Mapping[str, Any], pending: Pending
+    files: Iterable[Path], root: Path, overrides: Mapping[str, Any], pending: Pending
 ) -> Iterator[Hardened | Failure]:
     """Harden many Dockerfiles in as many processes as there are processors; results come in the files' order.
 
     A result that changes a file which one before it changed too (a Compose file of several images) is made again
-    here, on top of that one.
+    here, on top of that one.  The first are at work while the others are still looked for.
     """
+    files, given = tee(files)
     shared: set[tuple[Path | None, PurePosixPath]] = set()
-    for file, result in zip(files, results_of_processes(files, root, overrides), strict=True):
+    for file, result in zip(files, results_of_processes(given, root, overrides), strict=True):
         one = result
         if isinstance(one, Hardened):
             before = one.result.before
@@ -176,13 +180,14 @@ def harden_many(
 
 
 def results_of_processes(
-    files: tuple[Path, ...], root: Path, overrides: Mapping[str, Any]
+    files: Iterable[Path], root: Path, overrides: Mapping[str, Any]
 ) -> Iterator[Hardened | Failure]:
     """Yield the result of each file, made by several processes; by this one where they cannot be had or are killed."""
     from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415  a few files do not pay for it
     from concurrent.futures.process import BrokenProcessPool  # noqa: PLC0415
 
     work = partial(harden_file, root=root, overrides=overrides)
+    files, again = tee(files)
     done = 0
     try:
         with ProcessPoolExecutor() as pool:
@@ -190,7 +195,7 @@ def results_of_processes(
                 done += 1
                 yield one
     except (BrokenProcessPool, OSError, ImportError, NotImplementedError):
-        yield from map(work, files[done:])
+        yield from map(work, islice(again, done, None))
 
 
 def harden_file(
@@ -222,7 +227,7 @@ def harden_file(
         return one
     if pending is not None:
         remember(one, file, pending)
-    return one._replace(folder=folder)
+    return one._replace(folder=folder) if folder else one
 
 
 def remember(one: Hardened, file: Path, pending: Pending) -> None:
@@ -257,7 +262,4 @@ def harden_one(name: str, project: Project, settings: Any) -> Hardened | Failure
 
 def shown(file: Path) -> str:
     """Return a path as a user would write it: relative to the current folder where it is below it."""
-    try:
-        return str(file.relative_to(Path.cwd()))
-    except ValueError:
-        return str(file)
+    return str(file).removeprefix(os.path.join(os.getcwd(), ""))  # noqa: PTH109, PTH118  for every file

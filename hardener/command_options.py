@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ class Options(NamedTuple):
     unknown: str | None = None
 
 
+@lru_cache(maxsize=256)
 def names_in(text: str | None) -> frozenset[str]:
     """Return the options in a list of the table: the letters of its first word, and all other words."""
     letters, *long = (text or ".").split(" ")

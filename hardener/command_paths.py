@@ -114,8 +114,9 @@ def unreadable(run: Run) -> str | None:
     if run.name in SILENT:
         return None
     sources = (target for operator, target in run.command.redirects if operator == "<")
+    found = pattern().finditer
     for text in (run.command.name, *(one.shown for one in (*run.arguments, *sources))):
-        for match in pattern().finditer(text):
+        for match in found(text):
             if not below(posixpath.normpath(match[0]), run.owned):
                 return f"{run.name} reads {match[0]}"
     return unreadable_below(run) if reads_recursively(run) else None

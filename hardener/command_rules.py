@@ -94,9 +94,12 @@ def by_program(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
 
 def matching(index: Mapping[str, list[Rule]], name: str, arguments: Sequence[Argument]) -> Rule | None:
     """Return the longest rule that fits: its words are the first that are no options, or the first of all."""
+    rules = index.get(name)
+    if rules is None:
+        return None
     texts = [one.text or "" for one in arguments]
     operands = [text for text in texts if text[:1] != "-"]
-    for rule in index.get(name, ()):
+    for rule in rules:
         words = list(rule.words)
         if not words or words[0][0] != "-":
             fits = words == operands[: len(words)]
@@ -109,13 +112,19 @@ def matching(index: Mapping[str, list[Rule]], name: str, arguments: Sequence[Arg
     return None
 
 
+@lru_cache(maxsize=1024)
+def unversioned(name: str) -> str:
+    """Return a program by the name that the tables have for all its versions: ``python3.12`` is python."""
+    versioned = VERSIONED.fullmatch(name)
+    return str(versioned[1] or versioned[2]) if versioned else name
+
+
 def canonical(command: Command) -> tuple[str, Sequence[Argument]]:
     """Return a command as the tables name it: ``python3 -m pip`` is pip, ``bundle exec bin/rails`` rails."""
     name, arguments = program(command.name), command.arguments
     if name == "bundle" and len(arguments) > 1 and arguments[0].text == "exec":
         name, arguments = arguments[1].text or "", arguments[2:]
-    versioned = VERSIONED.fullmatch(name)
-    name = versioned[1] or versioned[2] if versioned else name
+    name = unversioned(name)
     texts = [one.text or "" for one in arguments[:2]]
     if name == "python" and texts == ["-m", "pip"]:
         return "pip", arguments[2:]

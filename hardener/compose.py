@@ -86,7 +86,7 @@ def files_around(project: Project) -> tuple[tuple[PurePosixPath, bytes], ...]:
     """Return path and bytes of the Compose files beside and above the Dockerfile, and one step down from each."""
     if project.root is None:
         return ()
-    near = {project.context, *project.context.parents}
+    near = set(project.folders)
     files = repository_files.contents(project.root).compose
     return tuple((path, data) for path, data in files if path.parent in near or path.parent.parent in near)
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from hardener import image
 from hardener.compose_links import Link, built_by, entries, links
 from hardener.own_images import COMMON, built_as, is_own, named
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from pathlib import Path, PurePosixPath
 
     from hardener.compose_links import Entry, Place
     from hardener.project import Project
@@ -24,11 +25,16 @@ def places(project: Project, root: Path) -> dict[Place, list[Link]]:
     wanted: dict[Place, list[Link]] = {}
     for link in links(root).get(project.dockerfile_path, ()):
         wanted.setdefault((link.file, link.name), []).append(link)
-    for one in entries(root):
-        if one.image and not one.build and (one.file, one.name) not in wanted:
-            if is_built_here(project, one):
+    own, near = project.dockerfile_path, (str(project.context), str(project.context.parent))
+    for user in users_of_images(root):
+        # cheap: most services of a large repository are far away, and no name leads here
+        if not (user.folder in near or own in user.beside or own in user.named):
+            continue
+        one = user.entry
+        if (one.file, one.name) not in wanted:
+            if is_built_here(project, user):
                 wanted[one.file, one.name] = [Link(one.file, one.name, None, certain=True)]
-            elif runs(one, project) or project.dockerfile_path in named(root, one.image, one.file):
+            elif runs(one, project) or own in user.named:
                 wanted[one.file, one.name] = [Link(one.file, one.name, None, certain=False)]
     for one in entries(root):
         # What adds to such a service in another file of its folder, where it has no image of its own.
@@ -43,21 +49,46 @@ def places(project: Project, root: Path) -> dict[Place, list[Link]]:
     return wanted
 
 
-def is_built_here(project: Project, one: Entry) -> bool:
+class ImageUser(NamedTuple):
+    """A service that has an image and builds nothing, and the folder of its file.
+
+    ``beside`` are the Dockerfiles of builds in that folder that make the image, tag and all; ``named`` those that the
+    name of the image may mean.
+    """
+
+    entry: Entry
+    folder: str
+    beside: frozenset[PurePosixPath]
+    named: frozenset[PurePosixPath]
+
+
+@lru_cache(maxsize=16)
+def users_of_images(root: Path) -> tuple[ImageUser, ...]:
+    """Return the services of a repository that have an image and build nothing, in order."""
+    made: dict[tuple[str, str], set[PurePosixPath]] = {}
+    for one in entries(root):
+        if one.build:
+            dockerfiles = {dockerfile for dockerfile, _ in built_by(root, one, [one])}
+            made.setdefault((str(one.file.parent), one.reference), set()).update(dockerfiles)
+    found = []
+    for one in entries(root):
+        if one.image and not one.build:
+            folder = str(one.file.parent)
+            beside = frozenset(made.get((folder, one.reference), ()))
+            found.append(ImageUser(one, folder, beside, named(root, one.image, one.file)))
+    return tuple(found)
+
+
+def is_built_here(project: Project, user: ImageUser) -> bool:
     """Whether the image of a service that builds nothing is certainly the project's.
 
     Either a build beside it makes that image, tag and all; or its name is that of the folder (`is_called_like`),
     and the namespace one's own, or a build of this Dockerfile is known under that name.
     """
     assert project.root is not None
-    beside = {
-        dockerfile
-        for other in entries(project.root)
-        if other.build and other.reference == one.reference and other.file.parent == one.file.parent
-        for dockerfile, _ in built_by(project.root, other, [other])
-    }
-    if beside or not is_called_like(one, project):
-        return beside == {project.dockerfile_path}
+    one = user.entry
+    if user.beside or not is_called_like(one, project):
+        return user.beside == {project.dockerfile_path}
     namespace = one.image.rpartition("/")[0]
     stated = built_as(project.root, one.image)
     if stated:

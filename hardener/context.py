@@ -33,7 +33,7 @@ class Origin(NamedTuple):
 
 def copy_arguments(instruction: Instruction) -> tuple[list[str], str]:
     """Return sources and destination of a COPY or ADD, as written, in the shell or the JSON form."""
-    words = [word.text for word in instruction.json or instruction.words]
+    words = [word.text for word in instruction.json or ()] or list(instruction.texts)
     return (words[:-1], words[-1]) if len(words) > 1 else ([], words[0] if words else "")
 
 
@@ -63,7 +63,7 @@ def build_context(project: Project) -> PurePosixPath:
     own = project.context
     sources = copied_sources(project)
     for folder in (own, *own.parents):
-        if sources and all(project.exists(folder / source) for source in sources):
+        if sources and all(project.exists(f"{folder}/{source}") for source in sources):
             return folder
     return own
 

@@ -33,6 +33,7 @@ def is_target(project: Project, index: int) -> bool:
     return index == len(stages) - 1 or stages[index].name in compose.build_targets(project)
 
 
+@lru_cache(maxsize=64)
 def targets(project: Project) -> tuple[int, ...]:
     """Return the indices of the stages that people build, in order."""
     return tuple(index for index in range(len(project.dockerfile.stages)) if is_target(project, index))

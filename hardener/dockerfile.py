@@ -71,7 +71,8 @@ class Comment(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True)
+# Not frozen, which sets each field through `object.__setattr__`: a hundredth of the time of a run.
+@dataclass(unsafe_hash=True)
 class Instruction:
     """An instruction and the bytes it came from; all but the first fields is found on first use, and kept.
 
@@ -153,9 +154,17 @@ class Instruction:
 
         Quotes hold a word together, but not in ADD, COPY, EXPOSE, FROM and VOLUME: there blanks decide.
         """
-        start = self._flags[1]
-        pieces = split_words(self._bytes, start, self._escape, quotes=self.keyword not in _SPLIT_AT_BLANKS)
-        return tuple(Word(_decoded(piece.value), self._span(piece.start, piece.stop)) for piece in pieces)
+        return tuple(Word(_decoded(piece.value), self._span(piece.start, piece.stop)) for piece in self._pieces())
+
+    @cached_property
+    def texts(self) -> tuple[str, ...]:
+        """The texts of the words alone: the way back to the file costs more than all the rest."""
+        return tuple(_decoded(piece.value) for piece in self._pieces())
+
+    def _pieces(self) -> tuple[Piece, ...]:
+        """Return the words as pieces of `_bytes`."""
+        quotes = self.keyword not in _SPLIT_AT_BLANKS
+        return split_words(self._bytes, self._flags[1], self._escape, quotes=quotes)
 
     @cached_property
     def json(self) -> tuple[Word, ...] | None:
@@ -248,9 +257,12 @@ class Dockerfile:
         """
         start, stop = instruction.arguments
         *lines, last = self.data[start:stop].split(b"\n")
+        if not lines:
+            return last
         parts: list[bytes] = []
+        escape = self.escape.encode()
         for line in lines:
-            part = continued(line, self.escape.encode())
+            part = continued(line, escape)
             if part is None or (parts and without_indent(line).startswith(b"#")):
                 parts.append(b" " * (len(line) + 1))
             else:
@@ -370,7 +382,9 @@ def _stages(instructions: tuple[Instruction, ...]) -> tuple[Stage, ...]:
         if name is not None and not _STAGE_NAME.match(name):
             message = f"{name} cannot name a stage; use letters, digits, - _ . and a letter first"
             raise ParseError(one.line, message)
-        base = _QUOTED.sub(r"\2", _decoded(texts[0]))
+        base = _decoded(texts[0])
+        quoted = _QUOTED.match(base)
+        base = quoted[2] if quoted else base
         parent = next((stage.index for stage in reversed(stages) if stage.name == base.lower()), None)
         platform = next((flag.value for flag in one.flags if flag.name == "platform"), None)
         stages.append(Stage(index, name, base, platform, instructions[start:stop], parent))

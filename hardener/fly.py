@@ -14,8 +14,6 @@ from hardener.outcome import Reason
 from hardener.project import entries
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from hardener.project import Project
     from hardener.settings import Settings
 
@@ -24,8 +22,8 @@ def mount_need(project: Project, settings: Settings) -> Reason | None:
     """Return which volume of Fly's would still belong to root, ``None`` without one."""
     if project.root is None:
         return None
-    for folder in dict.fromkeys((project.context, *project.context.parents)):
-        for name in files_of_fly(project.root / folder):
+    for folder in project.folders:
+        for name in files_of_fly(f"{project.root}/{folder}"):
             path = folder / name
             for target in mounted(project, path, project.read(path) or b""):
                 owner = f"{settings.uid}:{settings.gid}"
@@ -36,7 +34,7 @@ def mount_need(project: Project, settings: Settings) -> Reason | None:
 
 
 @lru_cache(maxsize=4096)
-def files_of_fly(folder: Path) -> tuple[str, ...]:
+def files_of_fly(folder: str) -> tuple[str, ...]:
     """Return the names of Fly's files in one folder; many images share the folders above them."""
     return tuple(sorted(name for name in entries(folder) if name.startswith("fly") and name.endswith(".toml")))
 

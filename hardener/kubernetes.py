@@ -36,14 +36,14 @@ class Mount(NamedTuple):
     claim: str
 
 
+@lru_cache(maxsize=64)
 def persistent_mounts(project: Project) -> tuple[Mount, ...]:
     """Return the mounts of the containers that run the project's image, without those of pods with an ``fsGroup``."""
     if project.root is None:
         return ()
     own = {project.context.name, project.root.name, *project.dockerfile_path.name.lower().split(".")}
     own -= {"", "dockerfile", "containerfile"}
-    folders = dict.fromkeys((project.context, *project.context.parents))
-    files = [file for folder in folders for file in manifests(project.root, folder, DEPTH)]
+    files = [file for folder in project.folders for file in manifests(project.root, folder, DEPTH)]
     return tuple(mount for file in dict.fromkeys(files) for mount in mounts_in(project, file, own))
 
 
@@ -76,9 +76,8 @@ def mounts_in(project: Project, file: PurePosixPath, own: set[str]) -> Iterator[
         return
     if b"laimName" not in data and b"volumeClaimTemplates" not in data:
         return
-    if not any(
-        f"{name}:".encode() in data or f"/{name}".encode() in data or f" {name}\n".encode() in data for name in own
-    ):
+    names = [os.fsencode(name) for name in own]
+    if not any(b"%s:" % name in data or b"/%s" % name in data or b" %s\n" % name in data for name in names):
         return  # cheap: most manifests are of other images
     for document in documents(data):
         pod = pod_of(document)

@@ -138,10 +138,12 @@ def json_strings(text: bytes, start: int) -> tuple[Piece, ...] | None:
 
     Raises ``ValueError`` for an array that has anything but strings, because BuildKit refuses it.
     """
+    if not text.startswith(b"[", start):
+        return None
     if _JSON_STRINGS.match(text, start):
         strings = _JSON_STRING.finditer(text, start)
         return tuple(Piece(match.start(), match.end(), _json_value(match[0])) for match in strings)
-    if text.startswith(b"[", start) and _is_json(text[start:]):
+    if _is_json(text[start:]):
         message = "an exec form takes strings only; quote every element"
         raise ValueError(message)
     return None

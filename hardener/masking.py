@@ -108,6 +108,8 @@ def continued(line: bytes, escape: bytes) -> bytes | None:
 
     It goes on where the last byte but blanks is one escape character; two of them are text.
     """
+    if escape not in line:
+        return None
     text = line.rstrip(b"\r").rstrip(b" \t")
     if not text.endswith(escape) or text[-2:-1] == escape:
         return None
@@ -119,7 +121,7 @@ def joined(data: bytes, start: int, stop: int, escape: bytes) -> Joined:
     parts: list[bytes] = []
     offsets: list[int] = []
     position = start
-    for line in data[start:stop].split(b"\n"):
+    for line in data[start:stop].removesuffix(b"\n").split(b"\n"):
         if without_indent(line)[:1] not in {b"", b"#"}:
             part = continued(line, escape)
             parts.append(line.rstrip(b"\r") if part is None else part)
@@ -148,13 +150,13 @@ def scan(data: bytes) -> Scan:
     while first < len(lines):
         view[first] = text = without_indent(lines[first])
         if not text or text[0] == ord("#"):
-            view[first] = text[:1]
+            view[first] = b""
             if text:
                 comments.append((first, text))
             first += 1
             continue
         last = _last_line(lines, view, comments, first, escape)
-        heredocs, end = _heredocs(data, starts, terminators, (first, last), escape)
+        heredocs, end = _heredocs(data, starts, terminators, (first, last), escape) if terminators else ((), last)
         view[last + 1 : end + 1] = [b""] * (end - last)
         if view[last].rstrip().endswith(escape):
             false_ends.append(last)

@@ -51,6 +51,7 @@ def is_fixed(path: str) -> bool:
     return path in SYSTEM_TREES or (path in SHARED and path not in FOR_APPLICATIONS)
 
 
+@lru_cache(maxsize=4096)
 def absolute(path: str, directory: str) -> str:
     """Return ``path`` as seen from ``directory``, normalised, without a trailing slash."""
     joined = posixpath.normpath(posixpath.join(directory, path))

@@ -78,7 +78,7 @@ def harden(project: Project, settings: Settings | None = None) -> Result:
     project = replace(project, images=images) if images else project
     verdicts = {index: verdict(project, index, settings) for index in indices}
     after, findings = project, tuple[Finding, ...]()
-    pending = verdicts
+    pending = verdicts if may_change(verdicts, settings) else {}
     while pending:
         decided = replace(after, verdicts=pending)
         result, found = apply_fixers(decided, settings)
@@ -100,6 +100,11 @@ def harden(project: Project, settings: Settings | None = None) -> Result:
         for index, found in verdicts.items()
     )
     return Result(project, after, stages, findings)
+
+
+def may_change(verdicts: Mapping[int, Verdict], settings: Settings) -> bool:
+    """Whether a fixer may find anything: they look at stages to switch, or at what the configuration names."""
+    return bool(settings.dockerfiles) or any(one.outcome is Outcome.SWITCH for one in verdicts.values())
 
 
 def freed(after: Project, verdicts: Mapping[int, Verdict], settings: Settings) -> dict[int, Verdict]:

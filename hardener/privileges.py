@@ -7,6 +7,7 @@ argument that is not, counts as one that needs root.
 from __future__ import annotations
 
 import posixpath
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hardener import privilege_checks as checks
@@ -42,7 +43,7 @@ def root_reason(command: Command, owned: Sequence[str], home: str) -> str | None
     paths ``owned``, ``home`` being the user's home directory (owned only if it is in ``owned``).
     """
     name, arguments = canonical(command)
-    run = Run(name, arguments, command, tuple(map(posixpath.normpath, owned)), home)
+    run = Run(name, arguments, command, normalised(tuple(owned)), home)
     for wrapper in command.wrappers:
         if wrapper in ("sudo", "doas", "su"):
             return f"{wrapper} needs root"
@@ -60,6 +61,12 @@ def root_reason(command: Command, owned: Sequence[str], home: str) -> str | None
     if rule is None:
         return None if only_prints(run) else unknown_command(run)
     return None if rule.kind == "read" else CHECK_OF_KIND[rule.kind](run._replace(name=rule.entry), rule)
+
+
+@lru_cache(maxsize=64)
+def normalised(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Return paths without ``..`` and doubled slashes; the same ones are asked for every command of a stage."""
+    return tuple(map(posixpath.normpath, paths))
 
 
 def only_prints(run: Run) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,8 +121,13 @@ def handed_on(command: Command) -> Iterator[Command]:
 
 def hands_on(base: str) -> bool:
     """Whether a program, by its base name, starts what is among its arguments."""
-    names = knowledge()["hands_on"]["names"]
-    return base in names or any(fnmatchcase(base, glob) for glob in names if "*" in glob)
+    return handing_on().match(base) is not None
+
+
+@lru_cache(maxsize=1)
+def handing_on() -> re.Pattern[str]:
+    """Return what matches the base names of the programs that start what is among their arguments."""
+    return re.compile("|".join(map(translate, knowledge()["hands_on"]["names"])))
 
 
 def is_named(base: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import stat
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
@@ -55,10 +56,15 @@ class Project:
         parsed = parse(self.files[self.dockerfile_path])
         return replace(parsed, images=self.images) if self.images else parsed
 
-    @property
+    @cached_property
     def context(self) -> PurePosixPath:
         """The build context as far as the Dockerfile alone tells: its own folder, relative to ``root``."""
         return self.dockerfile_path.parent
+
+    @cached_property
+    def folders(self) -> tuple[PurePosixPath, ...]:
+        """The Dockerfile's folder and all above it up to ``root``, relative to that."""
+        return tuple(dict.fromkeys((self.context, *self.context.parents)))
 
     def read(self, path: PurePosixPath) -> bytes | None:
         """Return the bytes of a file relative to ``root``, or ``None`` where there is no readable file."""
@@ -66,17 +72,17 @@ class Project:
             return self.files[path]
         if path in self.read_cache:
             return self.read_cache[path]
-        path = PurePosixPath(posixpath.normpath(str(path)))
-        if path in self.files:
-            return self.files[path]
-        if path not in self.read_cache:
-            self.read_cache[path] = self._read_disk(path)
-        return self.read_cache[path]
+        text = posixpath.normpath(path)
+        if text != str(path):
+            return self.read(PurePosixPath(text))
+        self.read_cache[path] = found = self._read_disk(text)
+        return found
 
-    def _read_disk(self, path: PurePosixPath) -> bytes | None:
-        if self.root is None or path.is_absolute() or ".." in path.parts:
+    def _read_disk(self, path: str) -> bytes | None:
+        folder, _, name = path.rpartition("/")
+        if self.root is None or path.startswith(("/", "../")):
             return None
-        if path.name not in entries(self.root / path.parent):
+        if name not in entries(f"{self.root}/{folder or '.'}"):  # most are not there
             return None
         try:
             file = inside(self.root, self.root / path)
@@ -88,7 +94,7 @@ class Project:
 
     def exists(self, path: PurePosixPath | str) -> bool:
         """Whether a file or folder is there, relative to ``root``."""
-        return self.root is not None and os.path.lexists(self.root / path)
+        return self.root is not None and os.path.lexists(os.path.join(self.root, path))
 
     def apply(self, edits: Iterable[Edit]) -> Project:
         """Return the snapshot with all ``edits`` made; raises ``EditConflict`` where two overlap."""
@@ -103,18 +109,18 @@ class Project:
 
 def inside(root: Path, file: Path) -> Path:
     """Return ``file`` with symbolic links followed; raises ``UnsafePath`` where that leaves ``root``."""
-    folder = real_folder(file.parent)
-    resolved = os.path.join(folder, file.name)
+    folder, name = os.path.split(file)
+    resolved = os.path.join(real_folder(folder), name)
     if os.path.islink(resolved):
         resolved = os.path.realpath(resolved)
-    if not resolved.startswith(os.path.join(real_folder(root), "")):
+    if not resolved.startswith(os.path.join(real_folder(str(root)), "")):
         message = f"is a symbolic link to {resolved}, outside the project; harden that file itself"
         raise UnsafePath(message)
     return Path(resolved)
 
 
 @lru_cache(maxsize=4096)
-def entries(folder: Path) -> frozenset[str]:
+def entries(folder: Path | str) -> frozenset[str]:
     """Return the names in a folder; asked for many names that are mostly not there, once for each folder."""
     try:
         return frozenset(os.listdir(folder))
@@ -123,9 +129,13 @@ def entries(folder: Path) -> frozenset[str]:
 
 
 @lru_cache(maxsize=4096)
-def real_folder(folder: Path) -> str:
-    """Return a folder's path with symbolic links followed."""
-    return os.path.realpath(folder)
+def real_folder(folder: str) -> str:
+    """Return a folder's path with symbolic links followed; what is above it is looked at once for many."""
+    above, name = os.path.split(folder)
+    if name in ("", "..") or not above:
+        return os.path.realpath(folder)
+    path = os.path.join(real_folder(above), name)
+    return os.path.realpath(path) if os.path.islink(path) else path
 
 
 def project_root(folder: Path) -> Path:
@@ -149,17 +159,23 @@ def repository_root(folder: Path) -> Path | None:
     return repository_root(folder.parent) if folder != folder.parent else None
 
 
+def normal(path: Path) -> Path:
+    """Return a path as ``os.path.abspath`` makes it: itself, whose hash is known already, where it is one."""
+    text = os.path.abspath(path)
+    return path if str(path) == text else Path(text)
+
+
 def open_project(dockerfile: Path, root: Path | None = None) -> Project:
     """Read one Dockerfile from disk.
 
     ``root`` bounds what may be read and written; by default the repository that holds the file.  Raises
     ``OSError`` for an unreadable file and ``UnsafePath`` for a link that leaves ``root``.
     """
-    file = Path(os.path.abspath(dockerfile))
-    root = project_root(file.parent) if root is None else Path(os.path.abspath(root))
+    file = normal(dockerfile)
+    root = project_root(file.parent) if root is None else normal(root)
     relative = PurePosixPath(file.relative_to(root).as_posix())
     real = inside(root, file)
-    if real.exists() and not real.is_file():
+    if not stat.S_ISREG(real.stat().st_mode):
         raise OSError("it is no regular file")  # a pipe would wait for ever
     return Project(relative, {relative: real.read_bytes()}, root)
 

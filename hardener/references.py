@@ -134,15 +134,24 @@ def outside_uses(project: Project, port: int) -> Iterator[tuple[PurePosixPath, i
 
 def in_other_project(project: Project, file: PurePosixPath) -> bool:
     """Whether a file belongs to a Compose project of its own, where the same name is another container."""
-    assert project.root is not None
-    own = {service.file.parent for service in compose.services(project)}
-    others = {path.parent for path, _ in repository_files.contents(project.root).compose} if own else set()
+    above, others = compose_folders(project)
+    if not above:
+        return False
     for folder in file.parents:
-        if any(one == folder or folder in one.parents for one in own):
+        if folder in above:
             return False
-        if own and folder in others:
+        if folder in others:
             return True
     return False
+
+
+@lru_cache(maxsize=64)
+def compose_folders(project: Project) -> tuple[frozenset[PurePosixPath], frozenset[PurePosixPath]]:
+    """Return the folders that hold a Compose file of the image at any depth, and those that hold any Compose file."""
+    assert project.root is not None
+    own = {service.file.parent for service in compose.services(project)}
+    above = own.union(*(folder.parents for folder in own))
+    return frozenset(above), frozenset(path.parent for path, _ in repository_files.contents(project.root).compose)
 
 
 def folder_pattern(project: Project, port: int) -> re.Pattern[str] | None:

@@ -99,6 +99,7 @@ def inherited_uses(project: Project, facts: StageFacts) -> Iterator[tuple[str, H
             yield inherited.origin if inherited is not None else "", tool
 
 
+@lru_cache(maxsize=256)
 def tools_of(step: Step) -> tuple[Mapping[str, Any], ...]:
     """Return the tables of the tools that a RUN step uses, or an ADD fetches, wherever their files go; each once."""
     found: list[Mapping[str, Any]] = []

@@ -37,9 +37,10 @@ def knowledge() -> dict[str, Any]:
     return tomli.loads(Path(__file__).with_name("ports.toml").read_text(encoding="utf-8"))
 
 
-def server_commands(facts: StageFacts) -> Iterator[tuple[dict[str, Any], tuple[Token, ...]]]:
-    """Yield each known server that the image starts, with the words of its command."""
-    yield from servers_of(started(facts) or ())
+@lru_cache(maxsize=256)
+def server_commands(facts: StageFacts) -> tuple[tuple[dict[str, Any], tuple[Token, ...]], ...]:
+    """Return each known server that the image starts, with the words of its command."""
+    return tuple(servers_of(started(facts) or ()))
 
 
 def servers_of(commands: Iterable[Command]) -> Iterator[tuple[dict[str, Any], tuple[Token, ...]]]:

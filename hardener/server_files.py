@@ -13,6 +13,7 @@ from hardener.context import copy_arguments, destination, flag, is_remote
 from hardener.lazy_pattern import lazy_pattern
 from hardener.paths import absolute, below
 from hardener.server_reading import Unknown
+from hardener.shell_words import encode
 from hardener.stages import stage_facts
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def from_stage(
     other = stage_facts(project.dockerfile, index)
     name = posixpath.join(target, posixpath.basename(source)) if into else target
     found = context.origin(project, other, path)
-    last = posixpath.basename(source).encode()
+    last = encode(posixpath.basename(source))
     changed = any(
         last in project.dockerfile.data[one.instruction.span.start : one.instruction.span.stop]
         for one in other.steps
@@ -244,7 +245,7 @@ def run(project: Project, facts: StageFacts, step: Step, scope: Scope, files: Fi
     text = project.dockerfile.data[begin:stop]
     commands = step.commands
     if commands is None:
-        if any(folder.encode() in text for folder in folders):
+        if any(encode(folder) in text for folder in folders):
             raise Unknown(line, "a RUN that cannot be read changes the configuration")
         return
     for command in commands:
@@ -297,7 +298,7 @@ def substitute(
     for path in paths:
         for one in matching(files, path) or [path]:
             file = files.get(one)
-            text = scope.texts.get(one, "").encode() if file is not None and file.data is None else b""
+            text = encode(scope.texts.get(one, "")) if file is not None and file.data is None else b""
             if file is not None and file.path is None and file.data is not None:
                 text = file.data
             if file is None or file.unknown or file.path is not None or not text:

@@ -16,6 +16,7 @@ from hardener.server_mounts import overlays
 from hardener.server_reading import Reading, Unknown
 from hardener.server_start import option_words, runs_hooks, start_commands
 from hardener.servers import is_server_program
+from hardener.shell_words import encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,7 @@ def configured(project: Project, facts: StageFacts, server: Server) -> Configura
     bake = next(
         (folder / name for folder in project.context.parents for name in BAKE if project.exists(folder / name)), None
     )
-    if bake is not None and f'"{stage.base}"'.encode() in (project.read(bake) or b""):
+    if bake is not None and encode(f'"{stage.base}"') in (project.read(bake) or b""):
         return Unknown(stage.instructions[0].line, f"{bake} may give FROM {stage.base} another meaning")
     try:
         return follow_all(project, facts, server)
@@ -208,7 +209,7 @@ def chosen(arguments: tuple[str | None, ...], server: Server, line: int) -> str 
         elif word == "-g" and server.reader == "nginx":
             if following is None:
                 raise Unknown(line, "its -g option is not known here")
-            given = reading_of(server, following.rstrip("; \t\n").encode() + b";")
+            given = reading_of(server, encode(following.rstrip("; \t\n")) + b";")
             if given != Reading():
                 raise Unknown(line, f"its -g option is {following}")
             position += 2

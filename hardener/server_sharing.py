@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from functools import lru_cache
 from itertools import islice
@@ -39,7 +40,7 @@ def other_user(project: Project, path: PurePosixPath, *, its_ports: bool) -> str
             host = PurePosixPath(posixpath.normpath(service.file.parent / source))
             if host == path or (host == path.parent and host != service.file.parent):
                 return f"{service.file}:{service.line}"
-    name = path.name.encode()
+    name = os.fsencode(path.name)
     copying = {
         stage.index
         for stage in project.dockerfile.stages

@@ -162,6 +162,12 @@ def text_of_servers() -> str:
     return Path(__file__).with_name("servers.toml").read_text(encoding="utf-8")
 
 
+@lru_cache(maxsize=1024)
+def has_text(text: str) -> bool:
+    """Whether ``servers.toml`` has a text anywhere."""
+    return text in text_of_servers()
+
+
 @lru_cache(maxsize=1)
 def servers() -> tuple[Server, ...]:
     """Return every kind of server of ``servers.toml``."""
@@ -193,7 +199,7 @@ def server_of(facts: StageFacts) -> Server | None:
     if image.inherited is not None:
         return None  # what another Dockerfile did to its configuration is not in these steps
     reference = ImageReference.parse(facts.reference)
-    if f'"{reference.name}' not in text_of_servers():
+    if not has_text(f'"{reference.name}'):
         return packaged(facts)
     names = (reference.name, f"{reference.name}:{reference.tag or 'latest'}")
     for one in servers():
@@ -212,7 +218,7 @@ def packaged(facts: StageFacts) -> Server | None:
     if facts.image is None or facts.image.outcome != "plain":
         return None
     names = {shell.program(command.name) for command in started(facts) or ()}
-    if not any(f'"{name}"' in text_of_servers() for name in names if name):
+    if not any(has_text(f'"{name}"') for name in names if name):
         return None
     candidates = [one for one in servers() if one.packages and names.intersection(one.programs)]
     candidates = [one for one in candidates if names <= {*one.programs, *BESIDE}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -89,18 +90,20 @@ def settings_for(folder: Path, overrides: Mapping[str, Any]) -> Settings:
     ``hardener.toml`` or ``[tool.hardener]`` in ``pyproject.toml``, nearest folder upwards first, ending at the
     repository's root.  Raises ``ConfigurationError`` for a file that is not TOML, an unknown key or a bad value.
     """
-    return configured(folder)._replace(**overrides)
+    found = configured(folder)
+    return found._replace(**overrides) if overrides else found
 
 
 @lru_cache(maxsize=4096)
 def configured(folder: Path) -> Settings:
     """Return what the nearest configuration file at or above ``folder`` says, else the defaults."""
     for name in CONFIGURATION_FILES:
-        file = folder / name
-        table = read_table(file) if file.is_file() else None
+        if not os.path.isfile(f"{folder}/{name}"):  # noqa: PTH113  a third of the time that Path takes
+            continue
+        table = read_table(folder / name)
         if table is not None:
-            return from_table(table, file)
-    if (folder / ".git").exists() or folder.parent == folder:
+            return from_table(table, folder / name)
+    if os.path.exists(f"{folder}/.git") or folder.parent == folder:  # noqa: PTH110
         return Settings()
     return configured(folder.parent)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -36,8 +36,7 @@ class Redirect(NamedTuple):
     target: Argument
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """One simple command.
 
     ``name`` is the first word after quote removal, as written where that is not known (``"$@"``), and empty
@@ -55,6 +54,7 @@ class Command:
     wrappers: tuple[str, ...] = ()
 
 
+@lru_cache(maxsize=4096)
 def program(name: str) -> str:
     """Return the plain name of a system program: ``/usr/bin/apt-get`` is ``apt-get``, ``./x`` is ``./x``."""
     directory, _, last = name.rpartition("/")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache, reduce
 from typing import TYPE_CHECKING
 
@@ -247,13 +246,12 @@ class Reader:
         found = read(code.source, script.span.start + (code.start or 0), directory, variables)
         if code.start is None:
             found = tuple(at_span(command, script.span) for command in found)
-        return [replace(one, wrappers=(*wrappers, *one.wrappers)) for one in found]
+        return [one._replace(wrappers=(*wrappers, *one.wrappers)) for one in found]
 
 
 def at_span(command: Command, span: Span) -> Command:
     """Return a command of a script that was unescaped: all of it stands at the script's ``span``."""
-    return replace(
-        command,
+    return command._replace(
         span=span,
         arguments=tuple(one._replace(span=span) for one in command.arguments),
         redirects=tuple(one._replace(target=one.target._replace(span=span)) for one in command.redirects),

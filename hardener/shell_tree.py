@@ -32,8 +32,12 @@ def parser() -> Parser:
     return tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))
 
 
+@lru_cache(maxsize=64)
 def parse(source: bytes) -> Node:
-    """Return the root of the syntax tree; raises ``ShellError`` where a part of it is an error."""
+    """Return the root of the syntax tree; raises ``ShellError`` where a part of it is an error.
+
+    It is kept for a while: an edit of a Dockerfile moves the code of its other steps, and changes none of it.
+    """
     root = parser().parse(source).root_node
     if root.has_error:
         raise ShellError("the shell code does not parse")
@@ -60,7 +64,8 @@ class Code(NamedTuple):
 
     def words(self, node: Node, variables: Mapping[str, str]) -> list[Argument]:
         """Return the argument that a word is; see ``arguments_of``."""
-        return arguments_of(self.raw(node), self.span(node), variables)
+        start, stop = node.byte_range
+        return arguments_of(self.source[start:stop], Span(start + self.offset, stop + self.offset), variables)
 
 
 @dataclass(slots=True)
@@ -146,7 +151,6 @@ def parts_of_command(code: Code, node: Node, variables: Mapping[str, str]) -> Pa
     stop = -1
     for child in node.children:
         kind = child.type
-        between = code.source[stop : child.start_byte]
         if kind == "command_name":
             parts.name, *parts.arguments = code.words(child, variables) or [parts.name]
         elif kind == "variable_assignment":
@@ -155,6 +159,7 @@ def parts_of_command(code: Code, node: Node, variables: Mapping[str, str]) -> Pa
             add_redirect(parts, code, child, variables)
         elif kind != "comment":
             words = code.words(child, variables)
+            between = code.source[stop : child.start_byte]
             if stop >= 0 and words and not between.strip(b"\\\r\n"):
                 # no blank between them: `$"text"` comes in two nodes, as does a word across a continuation
                 *before, last = parts.name, *parts.arguments

@@ -47,11 +47,12 @@ def encode(text: str) -> bytes:
 def arguments_of(raw: bytes, span: Span, variables: Mapping[str, str]) -> list[Argument]:
     """Return the word ``raw`` as an argument; as any number where it is a variable that is split into fields."""
     written = decode(raw)
-    if not PLAIN.fullmatch(raw):
-        match = VARIABLE.fullmatch(raw)
-        fields = variables.get(decode(match[1] or match[2])) if match else None
-        if fields is not None and not GLOB.search(fields):
-            return [Argument(field, written, span) for field in fields.split()]
+    if PLAIN.fullmatch(raw):
+        return [Argument(written, written, span)]
+    match = VARIABLE.fullmatch(raw)
+    fields = variables.get(decode(match[1] or match[2])) if match else None
+    if fields is not None and not GLOB.search(fields):
+        return [Argument(field, written, span) for field in fields.split()]
     return [Argument(value_of(raw, variables), written, span)]
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 POSIX_SHELLS = frozenset(("sh", "bash", "ash", "dash"))
 
 
-@dataclass(frozen=True, eq=False)
+# Not frozen, as `Instruction`: there are as many.
+@dataclass(eq=False)
 class Step:
     """One instruction of a stage (or of a stage it is built FROM) and the state in which it runs."""
 

@@ -20,7 +20,7 @@ LONGEST = 65_536
 
 def dequote(text: str) -> str:
     """Return one Dockerfile word with its quotes and backslash escapes consumed."""
-    if not any(mark in text for mark in "\"'\\"):
+    if '"' not in text and "'" not in text and "\\" not in text:
         return text
     from dockerfile_parse.util import WordSplitter  # noqa: PLC0415  only quoted words need it
 
@@ -66,7 +66,7 @@ def expand(text: str, variables: Mapping[str, str | None]) -> str | None:
 
 def assignments(instruction: Instruction, variables: Mapping[str, str | None]) -> dict[str, str | None]:
     """Return the names that one ARG or ENV instruction sets, with their values (``None``: not known here)."""
-    words = [word.text for word in instruction.words]
+    words = instruction.texts
     if not words:
         return {}
     if instruction.keyword == "ENV" and "=" not in words[0]:  # the legacy form, `ENV name the rest`

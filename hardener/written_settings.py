@@ -13,6 +13,7 @@ import tomli
 
 from hardener.lazy_pattern import lazy_pattern
 from hardener.paths import SHARED, below
+from hardener.shell_words import encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +56,7 @@ def of_value(name: str, value: str, where: str) -> Iterator[Written]:
     """Yield the place that a variable of the environment names, as a path or as a database URL."""
     if "/" not in value:
         return
-    url = re.search(knowledge()["url"][0]["pattern"], value.encode())
+    url = re.search(knowledge()["url"][0]["pattern"], encode(value))
     if url is not None:
         yield Written(clean(url["path"]), "database", where)
     elif value.startswith("/") and not any(mark in value for mark in ":$"):

@@ -189,7 +189,7 @@ def test_markdown_of_a_hostile_name_stays_a_table(here) -> None:
     (here / "b c/Dockerfile").write_bytes(b'FROM x|y<img/src=z>@me`\nCMD ["x"]\n')
     text = report("b c", "--format", "markdown").stdout
     row = next(line for line in text.splitlines() if "manual" in line and line.startswith("|"))
-    assert "<img" not in row
+    assert "<" not in row.replace("\\<", "").replace("<!-- -->", "")
     assert "@me" not in row
 
 

@@ -18,7 +18,7 @@ from hardener.bulk import harden_paths
 from hardener.cli import main
 from hardener.needs import Needs, needs_from
 from hardener.settings import ConfigurationError, Settings, settings_for
-from hardener.verify import causes, compose_file, probes, processes, registry, sockets
+from hardener.verify import causes, compose_file, probes, processes, registry, sockets, watching
 from hardener.verify.command import command as verify_command
 from hardener.verify.compare import BETTER, BROKEN, SAME, UNJUDGED, judge, unwritten
 from hardener.verify.configuration import with_needs
@@ -153,6 +153,13 @@ def test_what_was_written_before_and_is_not_afterwards() -> None:
     old = changed(ROOT_SEEN, written=("/app", "/app/data", "/app/data/x", "/app/__pycache__/a.pyc"))
     assert unwritten(old, USER_SEEN) == ["/app/data"]
     assert unwritten(old, changed(USER_SEEN, written=("/app/data/x",))) == []
+
+
+def test_the_folder_that_the_engine_makes_for_a_volume_is_not_what_the_program_wrote() -> None:
+    paths = ["/var", "/var/lib", "/var/lib/notes", "/var/cache", "/var/cache/x", "/run"]
+    assert watching.beside_mounts(paths, ("/var/lib/notes",)) == ("/var", "/var/cache", "/var/cache/x", "/run")
+    assert watching.beside_mounts(paths[:3], ("/var/lib/notes",)) == ()
+    assert watching.beside_mounts(paths, ()) == tuple(paths)
 
 
 @pytest.mark.parametrize("one", causes.knowledge(), ids=lambda one: one["example"][:40])

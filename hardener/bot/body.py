@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from hardener import __version__
 from hardener.bot import marker
 from hardener.bot.decision import HOLD
-from hardener.bot.markdown import block, code, counted, folded, linked, plain, table
 from hardener.bot.messages import images, of
 from hardener.bot.proof import headline, section
 from hardener.ci.versions import INSTALL
+from hardener.markdown import block, code, counted, folded, linked, plain, table
 from hardener.repos.codeowners import owners_of, rules_in
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hardener.bot.forge import ForgeError
-from hardener.bot.markdown import code, plain, table
+from hardener.markdown import code, plain, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -1,7 +1,8 @@
 """The fixers, in the order in which they run; each sees the project that the one before it left.
 
 A fixer is a function ``(project, settings) -> findings``: pure, in a file of its own name, with a docstring that
-becomes its row in docs/fixers.md.  To add one: write the file, add it here, add its fixtures.
+becomes its row in docs/fixers.md.  None is asked where no stage is to be switched and the configuration names
+nothing for single images.  To add one: write the file, add it here, add its fixtures.
 """
 
 from __future__ import annotations

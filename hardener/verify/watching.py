@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hardener.verify.engine import EngineFailed
@@ -14,7 +15,7 @@ from hardener.verify.processes import listening, owners
 from hardener.verify.reaching import Spot, is_there, spot
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from hardener.verify.engine import Engine
     from hardener.verify.runner import Runner, Started
@@ -36,6 +37,7 @@ class State(NamedTuple):
     process: int
     ports: Mapping[int, tuple[str, int]]
     error: str
+    mounts: tuple[str, ...] = ()
 
 
 def state(engine: Engine, container: str) -> State:
@@ -56,7 +58,7 @@ def state(engine: Engine, container: str) -> State:
     return State(
         str(now.get("Status") or ""), running, None if running else now.get("ExitCode"),
         int(about.get("RestartCount") or 0), "" if health == "none" else health, int(now.get("Pid") or 0), ports,
-        str(now.get("Error") or ""),
+        str(now.get("Error") or ""), tuple(str(one.get("Destination")) for one in about.get("Mounts") or ()),
     )  # fmt: skip
 
 
@@ -66,11 +68,19 @@ def log_of(engine: Engine, container: str) -> str:
     return said.all if not said.code else ""
 
 
-def written(engine: Engine, container: str) -> tuple[str, ...]:
+def written(engine: Engine, container: str, mounts: Collection[str]) -> tuple[str, ...]:
     """Return the paths of a container's own file system that were added or changed since it was made."""
     said = engine.ask("diff", container)
     rows = [row for row in said.out.splitlines() if row[:2] in ("A ", "C ")] if not said.code else []
-    return tuple(row[2:] for row in rows[:WRITTEN_LIMIT])
+    return beside_mounts([row[2:] for row in rows[:WRITTEN_LIMIT]], mounts)
+
+
+def beside_mounts(paths: Sequence[str], mounts: Collection[str]) -> tuple[str, ...]:
+    """Return paths without the folders made for mounts, and without those above that changed for them alone."""
+    above = {str(folder) for one in mounts for folder in PurePosixPath(one).parents}
+    kept = [path for path in paths if path not in mounts]
+    others = [path for path in kept if path not in above]
+    return tuple(path for path in kept if path not in above or any(one.startswith(f"{path}/") for one in others))
 
 
 class Watched(NamedTuple):
@@ -221,6 +231,6 @@ def look(engine: Engine, container: str) -> Seen:
     return Seen(
         running=now.running, exit_code=now.exit_code, restarts=now.restarts, health=now.health, user=user, users=users,
         ports=listening(engine, container, now.process) if now.running else None,
-        log=log_of(engine, container), written=written(engine, container),
+        log=log_of(engine, container), written=written(engine, container, now.mounts),
         error=now.error if now.status == "created" else "",
     )  # fmt: skip

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-SPECIAL = re.compile(r"([\\`*_\[\]<>~|])")
+SPECIAL = re.compile(r"([\\`*_\[\]<>~|]|&(?=#?\w+;))")
 # Somebody's name in a reason must not call that person, nor a number link to an issue.
 CALLS = re.compile(r"([@#])(?=\w)")
 BETWEEN = "<!-- -->"
@@ -51,7 +51,7 @@ def block(text: str, language: str = "") -> str:
 
 
 def folded(summary: str, content: str) -> str:
-    """Return content that a reader opens; the empty lines let Markdown in it be Markdown."""
+    """Return content that a reader opens, below a ``summary`` of HTML; the empty lines let Markdown be Markdown."""
     return f"<details>\n<summary>{summary}</summary>\n\n{content.strip()}\n\n</details>"
 
 
