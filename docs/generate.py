@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -137,7 +136,7 @@ def picture() -> str:
         root = Path(folder).resolve() / "four"
         shutil.copytree(FOUR_STAGES, root)
         found = [one for one in harden_paths([root]) if isinstance(one, Hardened)]
-        return standalone(drawn([replace(one, name=Path(one.name).relative_to(root).as_posix()) for one in found]))
+        return standalone(drawn([one._replace(name=Path(one.name).relative_to(root).as_posix()) for one in found]))
 
 
 def linked(source: str) -> str:

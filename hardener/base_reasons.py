@@ -15,6 +15,7 @@ from hardener.context import copy_arguments, destination, flag
 from hardener.image import ImageReference
 from hardener.outcome import Outcome, Verdict, manual
 from hardener.processes import knowledge
+from hardener.repository_files import files
 from hardener.stages import is_root, posix_shell
 from hardener.variables import assignments
 
@@ -256,9 +257,9 @@ def has_foreign_shell(project: Project, facts: StageFacts, settings: Settings) -
 
 def is_base_of_others(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:
     """Other Dockerfiles of the repository build on it, and their own steps would lose root with it."""
-    if project.root is None:
+    if project.root is None or all(one == project.dockerfile_path for one in files(project.root).dockerfiles):
         return None
-    from hardener import repository  # noqa: PLC0415  only what would be switched pays for it
+    from hardener import repository  # noqa: PLC0415  only what would be switched, and is not alone, pays for it
 
     found = repository.dependents(project.root).get(project.dockerfile_path, ())
     if not found:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import chain, islice, tee
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hardener.discovery import find_dockerfiles
 from hardener.dockerfile import ParseError
@@ -31,8 +31,7 @@ YAML = (".yml", ".yaml")
 REPORT = "this is a fault of harden; nothing was changed; please report it with this file"
 
 
-@dataclass(frozen=True)
-class Hardened:
+class Hardened(NamedTuple):
     """One Dockerfile that could be read: its path as the user would write it, and its result."""
 
     name: str
@@ -43,8 +42,7 @@ class Hardened:
     """Whether it is shown without an option: not a Compose file that nobody named."""
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(NamedTuple):
     """One file that could not be read or hardened: its path, the 1-based line (0: the file as such), and why."""
 
     name: str
@@ -229,7 +227,7 @@ def harden_file(
         return one
     if pending is not None:
         remember(one, file, pending)
-    return replace(one, folder=folder) if folder else one
+    return one._replace(folder=folder) if folder else one
 
 
 def remember(one: Hardened, file: Path, pending: Pending) -> None:

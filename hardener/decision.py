@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 from hardener import (
     accounts,
     compose,
-    inherited_ports,
     migration,
-    port_permission,
     ports,
     root_entrypoint,
     script_modes,
@@ -92,6 +90,8 @@ def answers(project: Project, settings: Settings) -> dict[int, Verdict | None]:
     """
     found = {index: own_answer(project, index, settings) for index in targets(project)}
     asked = [index for index, answer in found.items() if answer is None] if len(found) > 1 else []
+    if asked:
+        from hardener import inherited_ports  # noqa: PLC0415  few files have several stages that people build
     while asked:
         left = frozenset(found) - frozenset(asked)
         heirs = {index: inherited_ports.heir(project, settings, index, left) for index in asked}
@@ -143,4 +143,6 @@ def kept_ports(project: Project, facts: StageFacts, settings: Settings) -> str:
     found = sorted(ports.kept(project, facts, settings))
     if not found or settings.port_policy != "keep":
         return ""
+    from hardener import port_permission  # noqa: PLC0415  only with --ports
+
     return f"left on port {', '.join(map(str, found))}: {port_permission.KEEPS}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,8 +21,7 @@ class EditConflict(Exception):
     """Two edits of one file overlap: a fault of the fixer that made them, never of the input."""
 
 
-@dataclass(frozen=True, order=True)
-class Edit:
+class Edit(NamedTuple):
     """Replacement of the bytes ``[start, stop)`` of one file by ``text``; ``start == stop`` inserts."""
 
     path: PurePosixPath
@@ -41,8 +39,7 @@ class Applicability(Enum):
     """There is nothing to apply: a person has to look, and the reason says why."""
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """One thing that was found in a project, and the edits that mend it.
 
     ``line`` is 1-based.  ``fixer`` is the name used by ``--select`` and ``# harden: ignore=``.  The edits may

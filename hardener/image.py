@@ -7,7 +7,6 @@ nothing is guessed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
@@ -76,8 +75,7 @@ class KnownUser(NamedTuple):
     home: str
 
 
-@dataclass(frozen=True)
-class ImageFacts:
+class ImageFacts(NamedTuple):
     """What one base image is, as far as its users and privileges go."""
 
     family: str

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from hardener.compose_links import without_tag
 from hardener.lazy_pattern import lazy_pattern
 from hardener.manifest_ports import manifest_ports
-from hardener.own_images import COMMON, is_own, may_be, named
 from hardener.repository_files import READMES, contents, files
 
 if TYPE_CHECKING:
@@ -102,6 +101,8 @@ def runs(project: Project) -> tuple[Run, ...]:
 
 def is_image(project: Project, root: Path, run: Run) -> bool:
     """Whether the image of a run is the project's: built under that name in the same file, or called like it."""
+    from hardener.own_images import COMMON, is_own, named  # noqa: PLC0415  few repositories have such lines
+
     built = dict(builds(root, run.file))
     if run.image in built:
         return built[run.image] == project.dockerfile_path
@@ -147,7 +148,10 @@ def stated_ports(project: Project, facts: StageFacts) -> Iterator[tuple[int, str
         for match in PUBLISHED.finditer(run.text):
             if 0 < int(match[1]) < 1024:
                 yield int(match[1]), f"{run.file}:{run.line}"
-    for one in manifest_ports(project.root):
+    stated = manifest_ports(project.root)
+    if stated:
+        from hardener.own_images import named  # noqa: PLC0415
+    for one in stated:
         if project.dockerfile_path in named(project.root, one.image, one.file):
             yield one.port, f"{one.file}:{one.line}"
 
@@ -161,11 +165,12 @@ def all_reached(project: Project, facts: StageFacts, port: int) -> Iterator[str]
     yield from (where for where in stated if not is_prose(PurePosixPath(where.partition(":")[0])))
     if project.root is None or facts.stage.index != len(project.dockerfile.stages) - 1:
         return
+    from hardener import compose, compose_ports  # noqa: PLC0415  they ask this module's users
+    from hardener.own_images import may_be  # noqa: PLC0415
+
     for one in manifest_ports(project.root):
         if one.port == port and may_be(project.root, one.image, one.file, project.dockerfile_path):
             yield f"{one.file}:{one.line}"
-    from hardener import compose, compose_ports  # noqa: PLC0415  they ask this module's users
-
     for service in compose.all_services(project):
         name = without_tag(str(service.values.get("image") or ""))
         if service.values.get("build") or port not in compose_ports.stated(service):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 
@@ -15,8 +14,7 @@ class Handed(NamedTuple):
     way_out: str
 
 
-@dataclass(frozen=True)
-class Inherited:
+class Inherited(NamedTuple):
     """What a Dockerfile gets from its base image, where that image's own Dockerfile or configuration could be read."""
 
     origin: str

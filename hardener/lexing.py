@@ -10,14 +10,16 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from hardener.lazy_pattern import lazy_pattern
+
 _ASCII_BLANKS = b"\t\n\v\f\r "
 WIDE_BLANK = (  # what unicode.IsSpace of Go has outside ASCII, in UTF-8
     rb"\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80"
 )
 BLANK = rb"(?:[\t-\r ]|" + WIDE_BLANK + rb")"
-_BLANKS = re.compile(BLANK + rb"*")
+_BLANKS = lazy_pattern(BLANK + rb"*")
 _BLANK_AT_END = re.compile(BLANK + rb"\Z")
-_SPACE = re.compile("[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+")
+_SPACE = lazy_pattern("[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+")
 _HEREDOC_KEYWORDS = frozenset({b"ADD", b"COPY", b"RUN"})
 _PLAIN_WORD = re.compile(rb"(?P<word>[^\t\v\f\r ]+)")
 _STRING = rb'"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*"'
@@ -25,11 +27,11 @@ _JSON_STRING = re.compile(_STRING)
 _JSON_STRINGS = re.compile(
     rb"\[[ \t\r\n]*(?:" + _STRING + rb"[ \t\r\n]*(?:,[ \t\r\n]*" + _STRING + rb"[ \t\r\n]*)*)?\][ \t\r\n]*\Z"
 )
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_OPENER = re.compile(r"[0-9]*<<(-?)[\t\n\f\r ]*([^<]*)\Z")
-_SHIFT = re.compile("<<[\t\r ]*")
-_UNQUOTED = re.compile(r"[^\s'\"$<\\]+")
-_NAME = re.compile(r"[0-9]+|[@*#?$!-]|\w*")
+_SURROGATE = lazy_pattern("[\ud800-\udfff]")
+_OPENER = lazy_pattern(r"[0-9]*<<(-?)[\t\n\f\r ]*([^<]*)\Z")
+_SHIFT = lazy_pattern("<<[\t\r ]*")
+_UNQUOTED = lazy_pattern(r"[^\s'\"$<\\]+")
+_NAME = lazy_pattern(r"[0-9]+|[@*#?$!-]|\w*")
 
 
 def without_blanks_after(text: bytes) -> bytes:

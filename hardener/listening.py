@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from hardener import compose, program_sources, references, server_configuration, start_files
+from hardener import compose, program_sources, server_configuration, start_files
 from hardener.edit import Edit, Span
 from hardener.lazy_pattern import lazy_pattern
 from hardener.lines import insertion
@@ -57,8 +57,8 @@ def deciding(project: Project, facts: StageFacts) -> tuple[tuple[int, Edit, int]
             found.append((port, Edit(path, span.start, span.stop, b""), line))
     found += literals(project, facts)
     found += base_ports(project, facts)
-    configured = server_configuration.configuration(project, facts)
-    if isinstance(configured, server_configuration.Configuration):
+    configured = server_configuration.understood(project, facts)
+    if configured is not None:
         found += [one for one in configured.moving() if one[0] in PRIVILEGED]
     return tuple(found)
 
@@ -92,6 +92,8 @@ def decides(project: Project, facts: StageFacts, name: str) -> bool:
     """
     if name in variable_names(project, facts):
         return True
+    from hardener import references  # noqa: PLC0415  few images have such a variable
+
     return OWN_NAME.fullmatch(name) is not None and references.reads_variable(project, facts, name)
 
 
@@ -99,6 +101,8 @@ def decides_here(project: Project, facts: StageFacts, name: str, port: int) -> b
     """Whether an ARG or ENV of the Dockerfile decides a port: also one of any name that the start command hands on."""
     if decides(project, facts, name):
         return True
+    from hardener import references  # noqa: PLC0415
+
     stated = {one for step in facts.steps if step.instruction.keyword == "EXPOSE" for one in numbers(step)}
     return port in stated and references.starts_with(facts, name)
 

@@ -6,7 +6,6 @@ ever edited on account of the image that is built FROM it.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hardener import (
@@ -78,7 +77,7 @@ def described(project: Project, index: int, settings: Settings) -> ImageFacts | 
         inherited=handed_down(project, facts, origin),
     )
     if not is_root(facts.user):
-        return replace(known, outcome="already", reason=f"{origin} ends with USER {facts.user}")
+        return known._replace(outcome="already", reason=f"{origin} ends with USER {facts.user}")
     return with_outcome(project, facts, settings, known)
 
 
@@ -87,14 +86,14 @@ def with_outcome(project: Project, facts: StageFacts, settings: Settings, known:
     special = base_reasons.has_special_base(project, facts, settings)
     if special is not None and facts.image is not None:
         outcome = facts.image.outcome if special.outcome is Outcome.ALREADY or not started_here(facts) else "root"
-        return without_reference(replace(known, outcome=outcome, reason=special.reason, way_out=special.way_out))
+        return without_reference(known._replace(outcome=outcome, reason=special.reason, way_out=special.way_out))
     for question in CONTENT:
         answer = question(project, facts, settings)
         if answer is not None:
             return behind_entrypoint(project, facts, settings, spoilt(project, known, "root", answer))
     found = spoilt_directory(facts)
     if found is not None:
-        image = replace(known, outcome="root", reason=f"{known.source}{found[0]}", way_out=found[1])
+        image = known._replace(outcome="root", reason=f"{known.source}{found[0]}", way_out=found[1])
         return behind_entrypoint(project, facts, settings, image)
     for question in START if started_here(facts) else ():
         answer = question(project, facts, settings)
@@ -105,14 +104,14 @@ def with_outcome(project: Project, facts: StageFacts, settings: Settings, known:
     moved = next(iter(ports.moves(project, facts, settings)), None) if started_here(facts) else None
     if moved is not None:
         way_out = f"move it in {known.source} first"
-        return replace(known, outcome="server", reason=f"{known.source} listens on port {moved[0]}", way_out=way_out)
+        return known._replace(outcome="server", reason=f"{known.source} listens on port {moved[0]}", way_out=way_out)
     return known
 
 
 def spoilt(project: Project, known: ImageFacts, outcome: str, answer: Verdict) -> ImageFacts:
     """Return what is known of an image with one answer as the reason against another user."""
     reason = f"its base image is built by {project.dockerfile_path}:{answer.line}, and {answer.reason}"
-    return replace(known, outcome=outcome, reason=reason, way_out=answer.way_out)
+    return known._replace(outcome=outcome, reason=reason, way_out=answer.way_out)
 
 
 def behind_entrypoint(project: Project, facts: StageFacts, settings: Settings, known: ImageFacts) -> ImageFacts:
@@ -121,14 +120,14 @@ def behind_entrypoint(project: Project, facts: StageFacts, settings: Settings, k
     if answer is None or answer.outcome is not Outcome.MANUAL:
         return known
     first = spoilt(project, known, known.outcome, answer)
-    return replace(
-        first, reason=f"{first.reason}; besides, {known.reason}", way_out=f"{answer.way_out}; {known.way_out}"
+    return first._replace(
+        reason=f"{first.reason}; besides, {known.reason}", way_out=f"{answer.way_out}; {known.way_out}"
     )
 
 
 def without_reference(known: ImageFacts) -> ImageFacts:
     """Return the facts without the name of the image below, whose special treatment does not fit a changed one."""
-    return replace(known, inherited=replace(known.inherited, reference="")) if known.inherited else known
+    return known._replace(inherited=known.inherited._replace(reference="")) if known.inherited else known
 
 
 def spoilt_directory(facts: StageFacts) -> tuple[str, str] | None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from hardener.edit import Span
 from hardener.lazy_pattern import lazy_pattern
+
+if TYPE_CHECKING:
+    from pathlib import PurePosixPath
 
 # `http://localhost:80/x`, `localhost:80`, `http://127.0.0.1`: a health check that calls its own container.
 OWN_ADDRESS = lazy_pattern(
@@ -17,6 +21,8 @@ SETTING = lazy_pattern(r"PORT|LISTEN|BIND|ADDR", re.IGNORECASE)
 OPTIONS = lazy_pattern(
     r"PORT|URL|URI|LISTEN|BIND|ADDR|ENDPOINT|SERVER|OPT(?:ION)?S|ARG(?:UMENT)?S|CMD|COMMAND|FLAGS|PARAMS", re.IGNORECASE
 )
+# In a program, `host: "localhost"` is an option beside the port, not an address that a port may be added to.
+BARE_HOST = lazy_pattern(rb"(?<![\w./:@-])(?:localhost|127\.0\.0\.1|0\.0\.0\.0)(?![\w.:-])")
 IMPLICIT = {None: 80, b"http": 80, b"https": 443}
 
 
@@ -43,6 +49,19 @@ def calls(data: bytes, port: int, new: int, *, only_ipv4: bool = False) -> list[
         if match.span() not in covered:
             return None
     return found
+
+
+def health_calls(
+    path: PurePosixPath, data: bytes, port: int, new: int, *, only_ipv4: bool
+) -> list[tuple[Span, bytes]] | None:
+    """Return what moves the calls of a health check's file to its own container, ``None`` where that is not clear."""
+    found = calls(data, port, new, only_ipv4=only_ipv4)
+    if found is None or path.suffix in ("", ".sh"):
+        return found
+    if BARE_HOST.search(data) and port in (80, 443) and not re.search(rb"(?i)port", data):
+        return None  # the program's default
+    bare = {match.end() for match in BARE_HOST.finditer(data)}
+    return [(span, text) for span, text in found if span.start != span.stop or span.start not in bare]
 
 
 def may_set(name: str, value: str, port: int) -> bool:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hardener.accounts import known_account, made_accounts
 from hardener.bases import known_images
 from hardener.decision import targets, verdict
 from hardener.dockerfile import ParseError
 from hardener.edit import Applicability, EditConflict, Finding
-from hardener.fixers import FIXERS
 from hardener.outcome import Outcome, Unit, Verdict
 from hardener.pragmas import is_ignored
 from hardener.servers import variant_of
@@ -30,7 +29,7 @@ class SelfCheckError(Exception):
     """The result failed a check; nothing may be written.  Always a fault of the program: please report it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StageResult:
     """What became of one stage that people build: its index (0-based), its name (``""`` without one), its verdict.
 
@@ -44,8 +43,7 @@ class StageResult:
     applied: bool
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """A project before and after, what became of its stages, and every finding in the order of the fixers."""
 
     before: Project
@@ -130,6 +128,8 @@ def is_applied(after: Project, index: int, found: Verdict, settings: Settings) -
 
 def apply_fixers(project: Project, settings: Settings) -> tuple[Project, tuple[Finding, ...]]:
     """Return the project after one pass of the fixers, and what they found."""
+    from hardener.fixers import FIXERS  # noqa: PLC0415  most images are left as they are
+
     findings: list[Finding] = []
     for fixer in FIXERS:
         if not settings.runs(fixer.__name__):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hardener import (
     compose_callers,
-    compose_ports,
+    compose_port_edits,
     image_runs,
     kubernetes_ports,
     own_addresses,
@@ -49,7 +49,7 @@ def inside_edits(project: Project, facts: StageFacts, uses: Uses, new: int) -> l
                 return Stuck(step.instruction.line, reason, way_out)
             edits += own
     for script, data in start_files.health_scripts(project, facts):
-        calls = start_files.health_calls(script, data, port, new, only_ipv4=ipv4)
+        calls = own_addresses.health_calls(script, data, port, new, only_ipv4=ipv4)
         if calls is None:
             return Stuck(line, f"its health check {script} names {port} in a way that is not understood", way_out)
         edits += [Edit(script, span.start, span.stop, text) for span, text in calls]
@@ -66,7 +66,7 @@ def outside_edits(project: Project, facts: StageFacts, uses: Uses, new: int, ins
     """Return the edits in the files that start the image or call it; ``inside`` are those of its own files."""
     port, line = uses.port, uses.line
     ipv4 = uses.served is not None and port in uses.served.only_ipv4
-    edits, where = compose_ports.container_port_edits(project, facts, port, new, only_ipv4=ipv4)
+    edits, where = compose_port_edits.container_port_edits(project, facts, port, new, only_ipv4=ipv4)
     if where is not None:
         return Stuck(line, f"{where} names port {port} in a way that is not understood", WAY_OUT.format(new))
     found = (

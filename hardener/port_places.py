@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import tomli
 
 from hardener import compose, compose_callers, context, kubernetes_ports, ports, references, run_lines
-from hardener.compose_ports import UNCLEAR, container_port_position, sequence
+from hardener.compose_port_edits import UNCLEAR, container_port_position
+from hardener.compose_ports import sequence
 from hardener.listening import decides
 from hardener.port_facts import Stuck
 from hardener.small_files import MAXIMUM_SIZE

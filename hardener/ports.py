@@ -9,19 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from hardener import (
-    compose_ports,
-    image_runs,
-    kubernetes_ports,
-    own_sources,
-    program_sources,
-    references,
-    run_lines,
-    server_ports,
-    shared_sources,
-)
+from hardener import compose_ports, image_runs, program_sources, server_ports
 from hardener.listening import deciding, is_unbound
-from hardener.port_edits import inside_edits, outside_edits
 from hardener.port_facts import WAY_OUT, Move, Stuck, Uses, all_exposed, exposed, listed
 
 if TYPE_CHECKING:
@@ -82,6 +71,8 @@ def never_opened(project: Project, facts: StageFacts, port: int) -> bool:
     """Whether EXPOSE states a port that nothing opens and nobody publishes; it stays where it is."""
     if not is_unbound(project, facts, port):
         return False
+    from hardener import kubernetes_ports, references, run_lines  # noqa: PLC0415  few images get as far as here
+
     asked = (*run_lines.uses(project, port, port), *kubernetes_ports.uses(project, port, port, lambda _: False))
     return not asked and next(references.outside_uses(project, port), None) is None
 
@@ -96,6 +87,9 @@ def kept(project: Project, facts: StageFacts, settings: Settings) -> dict[int, i
 
 def move(project: Project, facts: StageFacts, settings: Settings, uses: Uses) -> Move | Stuck:
     """Return the move of one port with all its edits, or why it has to stay."""
+    from hardener import own_sources, shared_sources  # noqa: PLC0415  most images have no such port
+    from hardener.port_edits import inside_edits, outside_edits  # noqa: PLC0415
+
     port, line = uses.port, uses.line
     new = settings.new_port(port)
     way_out = WAY_OUT.format(new)

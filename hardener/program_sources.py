@@ -9,7 +9,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from hardener import jvm_settings, literal_patterns, node_program, processes, python_program, shell, start_files
+from hardener import node_program, processes, python_program, shell, start_files
 from hardener.copied_sources import contributing
 from hardener.lazy_pattern import lazy_pattern
 from hardener.source_reading import Reading
@@ -49,8 +49,12 @@ def reading(project: Project, facts: StageFacts) -> Reading:
         found.merge(go_reading(project, facts, stated=stated))
     names = {shell.program(command.name) for command in processes.started(facts) or ()}
     if "java" in names or builds_with(project, facts, "mvn", "mvnw", "./mvnw", "gradle", "gradlew", "./gradlew"):
+        from hardener import jvm_settings  # noqa: PLC0415  only for programs in Java
+
         found.merge(jvm_settings.reading(project, facts, stated=stated))
     if stated:
+        from hardener import literal_patterns  # noqa: PLC0415  only where a port below 1024 is stated
+
         found.merge(literal_patterns.reading(project, facts))
     found.merge(start_files.assigned(project, facts, found.variables))
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hardener import context, own_images, privileges, shell
+from hardener import context, privileges, shell
 from hardener.context import copy_arguments, destination
 from hardener.copied_sources import stage_of
 from hardener.directories import working_directories
@@ -92,6 +92,8 @@ def is_image_of_others(project: Project, source: str) -> bool:
     if "$" in source or stage_of(project, source) is not None:
         return False
     name = ImageReference.parse(source).name
+    from hardener import own_images  # noqa: PLC0415  few Dockerfiles copy from an image
+
     return project.root is None or not own_images.named(project.root, name, project.dockerfile_path)
 
 

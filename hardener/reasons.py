@@ -18,7 +18,6 @@ from hardener import (
     ports,
     pragmas,
     root_home,
-    root_moves,
     server_reasons,
     server_start,
     start_reasons,
@@ -120,6 +119,8 @@ def uses_root_home(project: Project, facts: StageFacts, settings: Settings) -> V
 
 def root_move(project: Project, facts: StageFacts, settings: Settings) -> Move | None:
     """Return what `move_root_tools` will do, ``None`` where it cannot or must not."""
+    from hardener import root_moves  # noqa: PLC0415  few images keep anything there
+
     move = root_moves.move(project, facts, "0:0") if settings.runs("move_root_tools") else None
     if move is None or pragmas.is_ignored(project.dockerfile, move.line, "move_root_tools"):
         return None

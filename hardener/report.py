@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 from hardener.outcome import Outcome
@@ -40,6 +39,8 @@ def unified_diff(result: Result, folder: str = "") -> bytes:
 
 def file_diff(name: str, before: bytes, after: bytes, context: int = 3) -> bytes:
     """Return the change of one file as a part of a patch, with ``a/`` and ``b/`` before its path."""
+    import difflib  # noqa: PLC0415  most files stay as they are
+
     names = quoted(f"a/{name}"), quoted(f"b/{name}")
     lines = difflib.unified_diff(lines_of(before), lines_of(after), *names, n=context)
     text = (line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in lines)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 BUILD_FILE = lazy_pattern(
     r"\.(?:sh|bash|mk|ps1|bat|cmd)$|^(?:GNU)?[Mm]akefile|^[Jj]ustfile$|^Jenkinsfile|^(?:README|BUILDING)\.md$|^package\.json$"
     r"|^(?:.*[-.])?(?:compose|gitlab-ci|travis|pipelines?|cloudbuild|buildspec|drone|appveyor|[Tt]askfile)\b.*\.ya?ml$"
-).search
+)
 WORKFLOWS = (".github/workflows/", ".github/actions/", ".circleci/", ".gitlab/")
 FROM = lazy_pattern(
     rb"^[ \t]*FROM[ \t]+(?:--platform=\S+[ \t]+)?(\S+)(?:[ \t]+AS[ \t]+(\S+))?", re.IGNORECASE | re.MULTILINE
@@ -45,7 +45,7 @@ def build_files(root: Path) -> tuple[PurePosixPath, ...]:
     found: list[str] = []
     for here, names in walk(root):
         central = here.startswith(WORKFLOWS)
-        found += (here + name for name in names if central or BUILD_FILE(name))
+        found += (here + name for name in names if central or BUILD_FILE.search(name))
     return tuple(map(PurePosixPath, found[:MAXIMUM_FILES]))
 
 

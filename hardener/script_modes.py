@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from hardener.stages import StageFacts, Step
 
 READ, EXECUTE = 4, 1
-SYMBOLIC = lazy_pattern(r"([ugoa]*)([-+=])([rwxXst]*)")
-MODE = lazy_pattern(rf"[0-7]{{3,4}}|{SYMBOLIC.pattern}(?:,{SYMBOLIC.pattern})*")
+CHANGE = r"([ugoa]*)([-+=])([rwxXst]*)"
+SYMBOLIC = lazy_pattern(CHANGE)
+MODE = lazy_pattern(rf"[0-7]{{3,4}}|{CHANGE}(?:,{CHANGE})*")
 
 
 class Script(NamedTuple):

@@ -62,8 +62,8 @@ class Served(NamedTuple):
 
 def served(project: Project, facts: StageFacts) -> Served | None:
     """Return the ports of the own server of a stage's base image, ``None`` where that is not what runs."""
-    found = server_configuration.configuration(project, facts)
-    if not isinstance(found, server_configuration.Configuration):
+    found = server_configuration.understood(project, facts)
+    if found is None:
         return None
     ipv4 = found.shipped_ports if found.server.reader == "nginx" else frozenset[int]()
     return Served(found.ports, found.shipped_ports, facts.stage.instructions[0].line, ipv4)

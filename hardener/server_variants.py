@@ -11,8 +11,8 @@ from hardener.placement import placement
 
 if TYPE_CHECKING:
     from hardener.project import Project
-    from hardener.server_configuration import Configuration
-    from hardener.server_reasons import Needs
+    from hardener.server_configured import Configuration
+    from hardener.server_needs import Needs
     from hardener.stages import StageFacts
 
 

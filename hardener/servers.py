@@ -21,7 +21,6 @@ EXPOSE, Compose and health checks, ``fixers/prepare_server.py`` writes the one R
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
@@ -65,8 +64,7 @@ class Shipped(NamedTuple):
     source: str = ""
 
 
-@dataclass(frozen=True)
-class Server:
+class Server(NamedTuple):
     """One kind of server as its official images have it; paths are absolute paths of the image."""
 
     kind: str
@@ -174,7 +172,7 @@ def has_text(text: str) -> bool:
 def servers() -> tuple[Server, ...]:
     """Return every kind of server of ``servers.toml``."""
     tables = tomli.loads(text_of_servers())
-    known = {one.name for one in fields(Server)}
+    known = set(Server._fields)
     found = []
     for kind, table in tables.items():
         values: dict[str, Any] = {key: tuple(one) if isinstance(one, list) else one for key, one in table.items()}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hardener.lazy_pattern import lazy_pattern
 from hardener.small_files import MAXIMUM_SIZE
@@ -29,8 +28,7 @@ class ConfigurationError(Exception):
     """A configuration file that cannot be used; the message names the file and what to change."""
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """The choices of one run; the defaults are the guide's (``appuser``/``appgroup``, 5000:5000)."""
 
     uid: int = 5000
@@ -74,7 +72,7 @@ class Settings:
             return self
         from hardener.needs import needs_of  # noqa: PLC0415  few projects have such tables
 
-        return replace(self, port_policy=needs_of(self, dockerfile).ports or self.port_policy)
+        return self._replace(port_policy=needs_of(self, dockerfile).ports or self.port_policy)
 
     @property
     def moves_ports(self) -> bool:
@@ -93,7 +91,7 @@ def settings_for(folder: Path, overrides: Mapping[str, Any]) -> Settings:
     repository's root.  Raises ``ConfigurationError`` for a file that is not TOML, an unknown key or a bad value.
     """
     found = configured(folder)
-    return replace(found, **overrides) if overrides else found
+    return found._replace(**overrides) if overrides else found
 
 
 @lru_cache(maxsize=4096)
@@ -135,7 +133,7 @@ def read_table(file: Path) -> dict[str, Any] | None:
 
 def from_table(table: Mapping[str, Any], file: Path) -> Settings:
     """Return ``Settings`` from a configuration table; raises ``ConfigurationError`` naming the key at fault."""
-    known = {one.name for one in fields(Settings)} - {"inspect"}
+    known = set(Settings._fields) - {"inspect"}
     values: dict[str, Any] = {}
     for key, value in table.items():
         name = key.replace("-", "_")

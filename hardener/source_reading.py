@@ -19,7 +19,7 @@ class Literal(NamedTuple):
     span: Span
 
 
-@dataclass
+@dataclass(eq=False)
 class Reading:
     """What decides the port of a program, collected while it is read.
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from hardener import context, node_program, own_addresses, processes, procfiles, server_arguments, shell, supervisor
+from hardener import context, node_program, processes, procfiles, server_arguments, shell, supervisor
 from hardener.edit import Span
 from hardener.lazy_pattern import lazy_pattern
 from hardener.paths import absolute
@@ -237,26 +237,6 @@ def unexplained(
                 continue
             return place(one.path, project.read(one.path) or b"", at)
     return None
-
-
-# In a program, `host: "localhost"` is an option beside the port, not an address that a port may be added to.
-BARE_HOST = lazy_pattern(rb"(?<![\w./:@-])(?:localhost|127\.0\.0\.1|0\.0\.0\.0)(?![\w.:-])")
-
-
-def health_calls(
-    path: PurePosixPath, data: bytes, port: int, new: int, *, only_ipv4: bool
-) -> list[tuple[Span, bytes]] | None:
-    """Return what moves the calls of a health check's file to its own container, ``None`` where one is not understood.
-
-    See `hardener.own_addresses.calls`.
-    """
-    found = own_addresses.calls(data, port, new, only_ipv4=only_ipv4)
-    if found is None or path.suffix in ("", ".sh"):
-        return found
-    if BARE_HOST.search(data) and port in (80, 443) and not re.search(rb"(?i)port", data):
-        return None  # the program's default
-    bare = {match.end() for match in BARE_HOST.finditer(data)}
-    return [(span, text) for span, text in found if span.start != span.stop or span.start not in bare]
 
 
 def health_scripts(project: Project, facts: StageFacts) -> Iterator[tuple[PurePosixPath, bytes]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hardener import compose, compose_needs, compose_ports, open_project
+from hardener import compose, compose_needs, compose_port_edits, open_project
 from hardener.edit import splice
 from hardener.settings import Settings
 from hardener.stages import stage_facts
@@ -163,7 +163,7 @@ def test_the_need_of_one_target_does_not_count_for_another(tmp_path) -> None:
 
 def moved(folder: Path, text: bytes) -> bytes | str:
     one = project(folder, text)
-    edits, unclear = compose_ports.container_port_edits(
+    edits, unclear = compose_port_edits.container_port_edits(
         one, stage_facts(one.dockerfile, len(one.dockerfile.stages) - 1), 80, 8080
     )
     return unclear or splice(text, edits)

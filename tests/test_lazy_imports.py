@@ -10,6 +10,8 @@ import pytest
 
 from hardener.cli import COMMANDS
 
+ROOT = Path(__file__).parent.parent
+
 FILES = {
     "node": {
         "Dockerfile": 'FROM node:20\nWORKDIR /app\nCOPY . .\nEXPOSE 80\nCMD ["node", "server.js"]\n',
@@ -96,17 +98,45 @@ def test_a_single_dockerfile_needs_nothing_but_a_reader_of_shell() -> None:
     assert loaded(PLAIN, *HEAVY) == set()
 
 
+# What only Compose files, servers, ports that move, tools below /root and single languages need.
+SPECIAL = (
+    "compose_owners", "compose_port_edits", "compose_scalars", "compose_service", "own_images", "repository",
+    "server_files", "server_needs", "server_setup", "server_variants",
+    "kubernetes_ports", "port_edits", "port_permission", "references", "run_lines", "inherited_ports",
+    "root_moves", "jvm_settings", "literal_patterns", "node_source", "python_source", "go_source",
+)  # fmt: skip
+
+
+def test_a_usual_image_needs_none_of_what_few_images_need(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text('FROM python:3.12\nWORKDIR /app\nCOPY . .\nCMD ["python", "app.py"]\n')
+    (tmp_path / "app.py").write_text("print(1)\n")
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path), *(f"hardener.{name}" for name in SPECIAL)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
+    for name in SPECIAL:  # a module of that name is there
+        assert (ROOT / "hardener" / f"{name}.py").is_file()
+
+
+def test_help_and_version_need_the_command_line_alone() -> None:
+    program = "import sys, hardener.cli; print(*(name for name in sys.modules if name.startswith('hardener')))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["hardener", "hardener.cli"]
+
+
 COUNT = """
 import re, sys
 compiled = []
 real = re.compile
 def counted(pattern, flags=0):
     frame = sys._getframe(1)
+    if frame.f_globals["__name__"] == "hardener.lazy_pattern":  # one whose method was asked for
+        frame = frame.f_back
     if frame.f_code.co_name == "<module>" and frame.f_globals["__name__"].startswith("hardener"):
         compiled.append(f"{frame.f_globals['__name__']}:{frame.f_lineno}")
     return real(pattern, flags)
 re.compile = counted
-import hardener.bulk, hardener.cli, hardener.pods.manifests, hardener.runtime.deployment
+import hardener.bulk, hardener.cli, hardener.repository, hardener.pods.manifests, hardener.runtime.deployment
 print(*compiled, sep="\\n")
 """
 

@@ -15,7 +15,6 @@ from hardener.lines import insertion, line_start
 from hardener.needs import is_file, needs_of
 from hardener.outcome import Outcome
 from hardener.paths import absolute
-from hardener.port_permission import before_first, lines_at
 from hardener.stages import is_root, stage_facts
 
 if TYPE_CHECKING:
@@ -134,6 +133,8 @@ def temporary_folders(project: Project, service: Service, paths: tuple[str, ...]
     missing = [f"{one}:{mode}" for one in paths if one not in there]
     if not missing:
         return
+    from hardener.port_permission import before_first, lines_at  # noqa: PLC0415  few configurations ask for it
+
     text = (project.read(service.file) or b"").decode("utf-8", "replace")
     present = compose.entry(service.node, "tmpfs")
     if present is None:

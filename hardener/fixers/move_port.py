@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hardener import own_sources, port_permission, ports
+from hardener import ports
 from hardener.edit import Finding
 from hardener.placement import switched_stages
 from hardener.port_facts import Move, listed
@@ -32,6 +32,8 @@ def move_port(project: Project, settings: Settings) -> Iterator[Finding]:
     for facts, _ in switched_stages(project, settings):
         kept = ports.kept(project, facts, settings)
         if kept:
+            from hardener import port_permission  # noqa: PLC0415  only with --ports
+
             found = port_permission.edits(project, facts) if settings.port_policy == "capability" else ()
             edits = tuple(one for one in found if one not in made)
             made.update(edits)
@@ -51,6 +53,8 @@ def move_port(project: Project, settings: Settings) -> Iterator[Finding]:
                     f"port {port} needs root outside Docker's own networks; it becomes {result.new}",
                     edits,
                 )
+                from hardener import own_sources  # noqa: PLC0415  it is loaded already where a port moves
+
                 shown = own_sources.shown(project, facts, port)
                 if shown:
                     reason = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hardener import root_home, root_moves, server_start
+from hardener import root_home, server_start
 from hardener.edit import Finding
 from hardener.placement import switched_stages
 
@@ -29,6 +29,8 @@ def move_root_tools(project: Project, settings: Settings) -> Iterator[Finding]:
         assert verdict.account is not None
         if server_start.keeps_workers(project, facts) or next(root_home.reasons(project, facts), None) is None:
             continue
+        from hardener import root_moves  # noqa: PLC0415  few images keep anything there
+
         move = root_moves.move(project, facts, verdict.account.written("numeric"))
         edits = tuple(edit for edit in move.edits if edit not in done) if move is not None else ()
         if move is None or not edits:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hardener import server_reasons, server_start, servers
+from hardener import server_start, servers
 from hardener.context import copy_arguments, destination, flag, is_remote
 from hardener.directories import working_directories
 from hardener.edit import Edit, Finding
@@ -66,7 +66,9 @@ def belongs_to_account(project: Project, facts: StageFacts, step: Step) -> bool:
         return False
     if server is not None and server.only_reads and server_start.runs_server(project, facts):
         unowned = step.instruction.keyword in ("COPY", "ADD") and flag(step.instruction, "chown") is None
-        return unowned and server_reasons.is_written_at_start(project, facts, step)
+        from hardener.server_needs import is_written_at_start  # noqa: PLC0415  few images are servers
+
+        return unowned and is_written_at_start(project, facts, step)
     return belongs_to_application(project, facts, step)
 
 

@@ -10,9 +10,7 @@ from hardener.lines import insertion
 from hardener.paths import absolute
 from hardener.placement import placement, switched_stages
 from hardener.port_facts import all_exposed
-from hardener.server_configuration import Configuration, configuration
-from hardener.server_reasons import Needs, needs
-from hardener.server_variants import Preparation, swapped
+from hardener.server_configuration import understood
 from hardener.servers import is_server_program, variant_of
 
 if TYPE_CHECKING:
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
 
     from hardener.edit import Edit
     from hardener.project import Project
+    from hardener.server_variants import Preparation
     from hardener.settings import Settings
     from hardener.stages import StageFacts
 
@@ -37,9 +36,14 @@ def prepare_server(project: Project, settings: Settings) -> Iterator[Finding]:
     prepared: dict[int, frozenset[str]] = {}
     made: set[Edit] = set()
     for facts, verdict in switched_stages(project, settings):
-        found = configuration(project, facts)
+        found = understood(project, facts)
+        if found is None or verdict.account is None:
+            continue
+        from hardener.server_needs import Needs, needs  # noqa: PLC0415  few images are servers
+        from hardener.server_variants import Preparation, swapped  # noqa: PLC0415
+
         needed = needs(project, facts)
-        if not isinstance(found, Configuration) or not isinstance(needed, Needs) or verdict.account is None:
+        if not isinstance(needed, Needs):
             continue
         wanted = Preparation(found, needed, verdict.account.written("numeric"))
         swap = variant_of(facts, settings)

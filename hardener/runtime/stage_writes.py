@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import tomli
 
-from hardener import server_configuration, server_reasons, server_start
+from hardener import server_configuration, server_needs, server_start
 from hardener.context import flag, origin
 from hardener.directories import own_volumes, working_directories
 from hardener.lazy_pattern import lazy_pattern
@@ -99,7 +99,7 @@ def server_writes(project: Project, facts: StageFacts, account: str) -> tuple[tu
     found = server_configuration.configuration(project, facts)
     if found is None or isinstance(found, Unknown):
         return None, "what its server is configured to write is not known"
-    needed = server_reasons.needs(project, facts)
+    needed = server_needs.needs(project, facts)
     if isinstance(needed, Unknown) or found.server.kind != "nginx":
         return None, f"where {found.server.kind} writes is not known"
     if found.rendered or any(one not in found.server.own for one in (*needed.own, *needed.make)):
