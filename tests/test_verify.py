@@ -18,11 +18,12 @@ from hardener.bulk import harden_paths
 from hardener.cli import main
 from hardener.needs import Needs, needs_from
 from hardener.settings import ConfigurationError, Settings, settings_for
-from hardener.verify import causes, compose_file, probes, processes, registry, sockets, watching
+from hardener.verify import causes, compose_file, probes, processes, registry, sockets, stacks, watching
 from hardener.verify.command import command as verify_command
 from hardener.verify.compare import BETTER, BROKEN, SAME, UNJUDGED, judge, unwritten
 from hardener.verify.configuration import with_needs
 from hardener.verify.data import File, unusable
+from hardener.verify.engine import EngineFailed, Said
 from hardener.verify.kept_options import with_kept
 from hardener.verify.observation import Answer, Image, Seen, Side
 from hardener.verify.remedies import Evidence, proposals
@@ -410,3 +411,10 @@ def test_a_probe_that_cannot_be_read_is_told() -> None:
     result = CliRunner().invoke(main, ["verify", ".", "--probe", "nonsense"])
     assert result.exit_code == 2
     assert "is no probe" in result.output
+
+
+def test_why_a_compose_project_cannot_be_read_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = 'level=warning msg="The \\"DOMAIN\\" variable is not set."\nerror while interpolating services.web.cpus\n'
+    monkeypatch.setattr(stacks, "call", lambda *_: Said(1, "", said))
+    with pytest.raises(EngineFailed, match=r"\Aerror while interpolating services\.web\.cpus\Z"):
+        stacks.resolved("docker", tmp_path, ())

@@ -262,5 +262,5 @@ def stream_quiet(words: list[str]) -> str:
     """Return a command's standard output; raises ``EngineFailed``."""
     said = call(words, 60)
     if said.code:
-        raise EngineFailed(last_lines(said.err, 4))
+        raise EngineFailed(last_lines(said.err, 1))  # what stands before it are warnings
     return said.out
