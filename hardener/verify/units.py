@@ -73,7 +73,8 @@ def units(
                 found.append(Unit(files[0], mine, PurePosixPath(folder.as_posix()), files, compose is None))
                 left = [one for one in left if one not in mine]
         except EngineFailed as error:
-            notes.append(f"{files[0] if files else 'Compose'}: {error}; the images are run one by one")
+            said = str(error).replace(f"{root}/", "")
+            notes.append(f"{files[0] if files else 'Compose'}: {said}; the images are run one by one")
     found += [Unit(one, (one,), PurePosixPath(posixpath.dirname(one))) for one in left]
     return found, notes
 
