@@ -16,7 +16,7 @@ from hardener.image import ImageReference
 from hardener.outcome import Outcome, Verdict, manual
 from hardener.processes import knowledge
 from hardener.repository_files import files
-from hardener.stages import is_root, posix_shell
+from hardener.stages import RUNNING, is_root, posix_shell
 from hardener.variables import assignments
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from hardener.project import Project
     from hardener.settings import Settings
     from hardener.stages import StageFacts
-
-# The instructions that commands stand in.
-RUNNING = frozenset(("RUN", "CMD", "ENTRYPOINT", "HEALTHCHECK"))
 
 
 def is_windows(project: Project, facts: StageFacts, settings: Settings) -> Verdict | None:

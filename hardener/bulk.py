@@ -164,9 +164,8 @@ def harden_many(
     A result that changes a file which one before it changed too (a Compose file of several images) is made again
     here, on top of that one.  The first are at work while the others are still looked for.
     """
-    files, given = tee(files)
     shared: set[tuple[Path | None, PurePosixPath]] = set()
-    for file, result in zip(files, results_of_processes(given, root, overrides), strict=True):
+    for file, result in results_of_processes(files, root, overrides):
         one = result
         if isinstance(one, Hardened):
             before = one.result.before
@@ -181,21 +180,20 @@ def harden_many(
 
 def results_of_processes(
     files: Iterable[Path], root: Path, overrides: Mapping[str, Any]
-) -> Iterator[Hardened | Failure]:
-    """Yield the result of each file, made by several processes; by this one where they cannot be had or are killed."""
+) -> Iterator[tuple[Path, Hardened | Failure]]:
+    """Yield each file with its result, by several processes; by this one where they cannot be had or are killed."""
     from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415  a few files do not pay for it
     from concurrent.futures.process import BrokenProcessPool  # noqa: PLC0415
 
     work = partial(harden_file, root=root, overrides=overrides)
-    files, again = tee(files)
-    done = 0
+    given, left = tee(files)
     try:
         with ProcessPoolExecutor() as pool:
-            for one in pool.map(work, files, chunksize=CHUNK):
-                done += 1
-                yield one
+            results = pool.map(work, given, chunksize=CHUNK)
+            for one, file in zip(results, left, strict=False):  # a file leaves `left` after its result came
+                yield file, one
     except (BrokenProcessPool, OSError, ImportError, NotImplementedError):
-        yield from map(work, islice(again, done, None))
+        yield from ((file, work(file)) for file in left)
 
 
 def harden_file(

@@ -108,15 +108,7 @@ def unreadable_files(project: Project) -> tuple[PurePosixPath, ...]:
 @lru_cache(maxsize=256)
 def lists_services(data: bytes) -> bool:
     """Whether a file has a list of services, as Travis and GitLab do: then it is no Compose file."""
-    import yaml  # noqa: PLC0415  only projects with such files pay for it
-
-    if not LIST.search(data):
-        return False
-    try:
-        root = yaml.compose(data.decode("utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
-        return False
-    top = entry(root, "services")
+    top = entry(only_document(data), "services") if LIST.search(data) else None
     return top is not None and top.id == "sequence"
 
 

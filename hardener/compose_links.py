@@ -34,6 +34,11 @@ class Entry(NamedTuple):
     extends: tuple[PurePosixPath, str] | None
     reference: str = ""
 
+    @property
+    def is_part(self) -> bool:
+        """Whether it cannot stand alone: another file of the project has to say what it runs."""
+        return not (self.build or self.image or self.extends)
+
 
 class Link(NamedTuple):
     """One service that runs the image of a Dockerfile (``target``: a stage of it).
@@ -93,7 +98,7 @@ def links(root: Path) -> dict[PurePosixPath, tuple[Link, ...]]:
     places = {(one.file, one.name): one for one in entries(root)}
     parts: dict[str, list[Entry]] = {}
     for one in entries(root):
-        if not (one.build or one.image or one.extends):
+        if one.is_part:
             parts.setdefault(one.name, []).append(one)
     for known in found.values():
         known |= set(of_extended(places, known))

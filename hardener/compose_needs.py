@@ -138,7 +138,7 @@ def holds_sources(project: Project, service: Service, source: str) -> bool:
     if project.root is None or not source.startswith("."):
         return False
     folder = PurePosixPath(posixpath.normpath(service.file.parent / source))
-    return any(not name.startswith(".") for name in entries(project.root / folder))
+    return any(not name.startswith(".") for name in entries(str(project.root / folder)))
 
 
 def is_data_folder(project: Project, service: Service, source: str) -> bool:

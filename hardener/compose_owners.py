@@ -38,7 +38,7 @@ def places(project: Project, root: Path) -> dict[Place, list[Link]]:
                 wanted[one.file, one.name] = [Link(one.file, one.name, None, certain=False)]
     for one in entries(root):
         # What adds to such a service in another file of its folder, where it has no image of its own.
-        if not (one.image or one.build or one.extends or (one.file, one.name) in wanted):
+        if one.is_part and (one.file, one.name) not in wanted:
             beside = [
                 link
                 for (file, name), group in wanted.items()

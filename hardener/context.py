@@ -33,7 +33,7 @@ class Origin(NamedTuple):
 
 def copy_arguments(instruction: Instruction) -> tuple[list[str], str]:
     """Return sources and destination of a COPY or ADD, as written, in the shell or the JSON form."""
-    words = [word.text for word in instruction.json or ()] or list(instruction.texts)
+    words = list(instruction.operands)
     return (words[:-1], words[-1]) if len(words) > 1 else ([], words[0] if words else "")
 
 

@@ -46,7 +46,7 @@ def own_volumes(facts: StageFacts) -> Iterator[tuple[int, str]]:
     """Yield the line (1-based) and the absolute path of everything that VOLUME instructions name."""
     for step in facts.steps:
         if step.instruction.keyword == "VOLUME":
-            for text in [word.text for word in step.instruction.json or ()] or step.instruction.texts:
+            for text in step.instruction.operands:
                 path = resolve(text, step)
                 if path is not None:
                     yield step.instruction.line, path

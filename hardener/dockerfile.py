@@ -176,6 +176,11 @@ class Instruction:
             return None
         return tuple(Word(_decoded(piece.value), self._span(piece.start, piece.stop)) for piece in pieces)
 
+    @property
+    def operands(self) -> tuple[str, ...]:
+        """The texts of the elements of an exec form, or else of the words."""
+        return tuple(word.text for word in self.json) if self.json else self.texts
+
     @cached_property
     def inner(self) -> Instruction | None:
         """The instruction that an ONBUILD triggers, with the span and lines of the whole ONBUILD."""

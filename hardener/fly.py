@@ -23,7 +23,7 @@ def mount_need(project: Project, settings: Settings) -> Reason | None:
     if project.root is None:
         return None
     for folder in project.folders:
-        for name in files_of_fly(f"{project.root}/{folder}"):
+        for name in files_of_fly(str(project.root / folder)):
             path = folder / name
             for target in mounted(project, path, project.read(path) or b""):
                 owner = f"{settings.uid}:{settings.gid}"

@@ -116,7 +116,7 @@ def folder_files(project: Project, folder: PurePosixPath) -> tuple[PurePosixPath
         return ()
     from hardener.project import entries  # noqa: PLC0415
 
-    names = sorted(entries(project.root / folder))
+    names = sorted(entries(str(project.root / folder)))
     return tuple(folder / name for name in names if name.endswith(".go") and not name.endswith("_test.go"))
 
 

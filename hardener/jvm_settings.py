@@ -121,7 +121,7 @@ def settings_in(project: Project, folder: PurePosixPath) -> tuple[PurePosixPath,
     return tuple(
         PurePosixPath(posixpath.normpath(folder / below / name))
         for below in RESOURCES
-        for name in sorted(entries(project.root / folder / below))
+        for name in sorted(entries(str(project.root / folder / below)))
         if FILE_NAME.match(name)
     )
 
@@ -133,7 +133,7 @@ def children(project: Project, folder: PurePosixPath) -> tuple[PurePosixPath, ..
     if project.root is None:
         return ()
     root = project.root / folder
-    return tuple(folder / name for name in sorted(entries(root)) if (root / name).is_dir())
+    return tuple(folder / name for name in sorted(entries(str(root))) if (root / name).is_dir())
 
 
 def modules(project: Project, facts: StageFacts) -> Iterator[PurePosixPath]:

@@ -64,7 +64,7 @@ def manifests(root: Path, folder: PurePosixPath, depth: int) -> tuple[PurePosixP
     for name in folder_names(root / folder) if depth else ():
         if name in FOLDERS or folder.name in FOLDERS:
             inner = folder / name
-            found += [inner / one for one in sorted(entries(root / inner)) if one.endswith((".yml", ".yaml"))]
+            found += [inner / one for one in sorted(entries(str(root / inner))) if one.endswith((".yml", ".yaml"))]
             found += manifests(root, inner, depth - 1)
     return tuple(found)
 

@@ -134,11 +134,9 @@ def spoilt_directory(facts: StageFacts) -> tuple[str, str] | None:
     """Return why files or a VOLUME of a base image would be root's in the image FROM it, and the way out."""
     given = directories.already_owned(facts)
     for step in facts.steps:
-        if step.instruction.keyword == "VOLUME":
-            words = [word.text for word in step.instruction.json or step.instruction.words]
-            if not all(word in given for word in words):
-                line = step.instruction.line
-                return f":{line} declares a VOLUME that belongs to root", "give it an owner there, before VOLUME"
+        if step.instruction.keyword == "VOLUME" and not all(word in given for word in step.instruction.operands):
+            line = step.instruction.line
+            return f":{line} declares a VOLUME that belongs to root", "give it an owner there, before VOLUME"
         if copies_folder(step):
             text = f":{step.instruction.line} copies the application, which would stay root's"
             return text, "COPY --chown it there, to the user that runs it"

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 DEFAULT_FILES = frozenset(("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"))
 # An image without a shell has no chown either.
 HELPER_IMAGE = "alpine"
-# What everybody may write already.
 
 
 class Migration(NamedTuple):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hardener.decision import targets, verdict
 from hardener.lines import line_start
 from hardener.outcome import Outcome, Verdict
-from hardener.stages import StageFacts, is_root, stage_facts
+from hardener.stages import START, StageFacts, is_root, stage_facts
 from hardener.user_steps import tail_as_user
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from hardener.stages import Step
 
 FILE_STEPS = frozenset(("RUN", "COPY", "ADD", "WORKDIR", "VOLUME", "USER", "SHELL", "ONBUILD"))
-START = frozenset(("ENTRYPOINT", "CMD", "HEALTHCHECK"))
 
 
 class Switched(NamedTuple):

@@ -82,7 +82,7 @@ class Project:
         folder, _, name = path.rpartition("/")
         if self.root is None or path.startswith(("/", "../")):
             return None
-        if name not in entries(f"{self.root}/{folder or '.'}"):  # most are not there
+        if name not in entries(f"{self.root}/{folder}" if folder else str(self.root)):  # most are not there
             return None
         try:
             file = inside(self.root, self.root / path)
@@ -120,7 +120,7 @@ def inside(root: Path, file: Path) -> Path:
 
 
 @lru_cache(maxsize=4096)
-def entries(folder: Path | str) -> frozenset[str]:
+def entries(folder: str) -> frozenset[str]:
     """Return the names in a folder; asked for many names that are mostly not there, once for each folder."""
     try:
         return frozenset(os.listdir(folder))

@@ -10,6 +10,7 @@ from hardener.edit import Span
 from hardener.lazy_pattern import lazy_pattern
 from hardener.paths import below
 from hardener.root_links import copied_stage, sources
+from hardener.stages import RUNNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 # A path below the home directory of root, as a shell or a person writes it.
 MENTION = lazy_pattern(rb"(?<![\w\-./}~$\\])(/root|~|\$HOME|\$\{HOME\})(/[\w.@%+/-]*)")
 HOME_WORD = lazy_pattern(rb"(?<![\w/])(?:~|\$HOME|\$\{HOME\})(?=/)")
-EXPANDING = frozenset(("RUN", "CMD", "ENTRYPOINT", "HEALTHCHECK"))  # by a shell, which knows HOME
 
 
 def moved(path: str, places: Mapping[str, str]) -> str | None:
@@ -61,7 +61,7 @@ def is_clear(step: Step, places: Mapping[str, str]) -> bool:
         return not found
     if any("from=" in (flag.value or "") and mentions(flag.value or "", places) for flag in instruction.flags):
         return False  # what is mounted from another stage
-    shell_form = instruction.keyword in EXPANDING and not (instruction.keyword == "RUN" and instruction.json)
+    shell_form = instruction.keyword in RUNNING and not (instruction.keyword == "RUN" and instruction.json)
     head = min((document.body.start for document in instruction.heredocs), default=instruction.span.stop)
     head -= instruction.span.start  # a script in a heredoc expands its own `~`, but `$HOME` is BuildKit's there
     return shell_form or not any(

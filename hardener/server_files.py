@@ -218,7 +218,7 @@ def children(project: Project, folder: PurePosixPath) -> list[str]:
     """Return the names in a folder of the project."""
     from hardener.project import entries  # noqa: PLC0415  it imports the parser
 
-    return sorted(entries(project.root / folder)) if project.root is not None else []
+    return sorted(entries(str(project.root / folder))) if project.root is not None else []
 
 
 def below_folder(

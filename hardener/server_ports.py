@@ -8,6 +8,7 @@ from hardener import compose, server_configuration
 from hardener.lazy_pattern import lazy_pattern
 from hardener.lines import insertion, line_start
 from hardener.pragmas import is_ignored
+from hardener.stages import START
 
 if TYPE_CHECKING:
     from hardener.dockerfile import Instruction
@@ -73,7 +74,7 @@ def expose(project: Project, facts: StageFacts, port: int) -> Edit:
     """Return the edit that states a port that the base image's own EXPOSE does not."""
     starts: list[Instruction] = []
     for step in reversed(facts.own_steps):
-        if step.instruction.keyword not in ("CMD", "ENTRYPOINT", "HEALTHCHECK"):
+        if step.instruction.keyword not in START:
             break
         starts.append(step.instruction)
     last = facts.own_steps[-1].instruction if facts.own_steps else facts.stage.instructions[0]

@@ -17,6 +17,7 @@ from hardener.server_reading import Reading, Unknown
 from hardener.server_start import option_words, runs_hooks, start_commands
 from hardener.servers import is_server_program
 from hardener.shell_words import encode
+from hardener.stages import START
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +60,7 @@ def follow_all(project: Project, facts: StageFacts, server: Server) -> Configura
             raise Unknown(step.instruction.line, f"it changes the account {server.user}")
     for step in facts.steps:
         begin, stop = step.instruction.span
-        if step.instruction.keyword not in ("CMD", "ENTRYPOINT", "HEALTHCHECK"):
+        if step.instruction.keyword not in START:
             continue
         if server.own_pid and re.search(server.own_pid.encode(), step.dockerfile.data[begin:stop]):
             raise Unknown(step.instruction.line, "it looks for the pid file, which moves")

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from hardener.shell import Command
 
 POSIX_SHELLS = frozenset(("sh", "bash", "ash", "dash"))
+# The instructions that say what runs in the container, and all that commands stand in.
+START = frozenset(("ENTRYPOINT", "CMD", "HEALTHCHECK"))
+RUNNING = START | {"RUN"}
 
 
 @dataclass(frozen=True, eq=False)

@@ -215,7 +215,7 @@ def fragile_after(project: Project, facts: StageFacts, step: Step, as_user: froz
 def build_calls_git(project: Project) -> bool:
     """Whether a file that steers the build, in the top folder of the build context, asks Git for a version."""
     folder = build_context(project)
-    names = entries(project.root / folder) if project.root is not None else ()
+    names = entries(str(project.root / folder)) if project.root is not None else ()
     files = (project.read(folder / name) for name in sorted(names) if BUILD_FILE.fullmatch(name))
     return any(data is not None and ASKS_GIT.search(data) for data in files)
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from hardener.accounts import family_of
 from hardener.edit import Edit, Finding
 from hardener.lines import insertion, line_start
-from hardener.placement import FILE_STEPS, START, switched_stages
+from hardener.placement import FILE_STEPS, switched_stages
 from hardener.root_entrypoint import PATH, base_entrypoint, knowledge, script
-from hardener.stages import is_root, stage_facts
+from hardener.stages import START, is_root, stage_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -118,8 +118,8 @@ class Run:
             if later and later[0][0] <= time.monotonic():
                 tasks: tuple[Task, ...] = (heapq.heappop(later)[2],)
             else:
-                count = 0 if self.writer.full else self.pace.tasks() if self.workers.is_far else 1
-                found = islice(sources, count)
+                count = self.pace.tasks() if self.workers.is_far else 1
+                found = islice(sources, 0 if self.writer.full else count)
                 tasks = tuple(replace(self.task(source), attempt=tried + 1) for source, tried in found)
                 if not tasks:
                     return

@@ -64,7 +64,7 @@ def run(words: tuple[str, ...], options: dict[str, Any]) -> int:
             if options["scheduler"]
             else executors.local_workers(options["jobs"])
         )
-        template = replace(task_of(chosen, options), identity=writer.identity if chosen == "patches" else None)
+        template = task_of(chosen, options, writer)
 
         def done(plan: Plan, applied: Applied) -> None:
             progress.add(plan)
@@ -161,7 +161,7 @@ def check_sources(chosen: str, options: dict[str, Any], listed: list[Any]) -> No
         )
 
 
-def task_of(chosen: str, options: dict[str, Any]) -> Task:
+def task_of(chosen: str, options: dict[str, Any], writer: Writer) -> Task:
     """Return the task that every repository gets, but for its source."""
     proposes = chosen == "pull-requests"
     return Task(
@@ -175,6 +175,7 @@ def task_of(chosen: str, options: dict[str, Any]) -> Task:
         asks_first=proposes,
         own_branch=(options["branch"] or OWN_BRANCH) if proposes else "",
         api_url=options["api_url"] or "",
+        identity=writer.identity if chosen == "patches" else None,
     )
 
 
